@@ -1,0 +1,54 @@
+"""Keeps every clip of your Blink cameras, off-site, on storage you control.
+
+The names here are what a plugin's author and a library's user import; there is no code.
+"""
+
+from blinkarchive import errors, files
+from blinkarchive.errors import (
+    AlreadyThere,
+    BadKey,
+    BlinkArchiveError,
+    ConfigError,
+    CopyDiffers,
+    NotFound,
+    SinkError,
+    SinkFull,
+    SinkUnavailable,
+    Transient,
+    Unavailable,
+)
+from blinkarchive.hookspecs import hookimpl
+from blinkarchive.interfaces import Sink, SinkType
+from blinkarchive.model import Clip, ClipId, Content, Copy, Key, RunReport, SinkName, SourceName, State, Stored, Tally
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AlreadyThere",
+    "BadKey",
+    "BlinkArchiveError",
+    "Clip",
+    "ClipId",
+    "ConfigError",
+    "Content",
+    "Copy",
+    "CopyDiffers",
+    "Key",
+    "NotFound",
+    "RunReport",
+    "Sink",
+    "SinkError",
+    "SinkFull",
+    "SinkName",
+    "SinkType",
+    "SinkUnavailable",
+    "SourceName",
+    "State",
+    "Stored",
+    "Tally",
+    "Transient",
+    "Unavailable",
+    "errors",
+    "files",
+    "hookimpl",
+]

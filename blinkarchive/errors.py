@@ -1,0 +1,213 @@
+"""Every error this package raises, as one tree.
+
+BlinkArchiveError
+├── Transient                   the same call may succeed later: the only thing `retry` repeats
+│   └── Unavailable             the other side as a whole is away: no fault of the clip in hand
+├── ConfigError                 what the owner wrote cannot be used
+├── PluginError                 a plugin cannot be loaded, or broke its contract
+├── ArchiveError                the archive's own state
+│   ├── ArchiveBusy             another run holds the archive
+│   └── IndexUnusable           the index is newer than this program, damaged, or of another archive
+├── SourceError                 what a Blink server said, or failed to say
+│   ├── LoginNeeded             a person has to sign in
+│   │   ├── WrongPassword
+│   │   ├── CodeNeeded          the password was right; a 2FA code is wanted
+│   │   ├── WrongCode
+│   │   ├── TokenRevoked
+│   │   ├── LoginHeldBack       our own brake: at most one unattended attempt an hour
+│   │   └── LoginLimit          the lock-out answer: the account refuses sign-ins for an hour
+│   ├── Refused                 the server will not have this client: never repeated
+│   │   ├── ClientRefused       406 at the edge
+│   │   └── UpdateRequired      426
+│   ├── Unauthorized            401 on a request with a token (refresh once, repeat once)
+│   ├── Forbidden               403: this address is not ours to fetch
+│   ├── ClipGone                404 or code 700: the clip is no longer there
+│   ├── ForeignHost             an address outside the allowed hosts
+│   ├── Unreachable             no connection, no answer (Unavailable)
+│   ├── Throttled               429, 403 outside media (Unavailable)
+│   ├── Busy                    409: one command at a time (Transient)
+│   ├── ServerTrouble           5xx, or an answer that is not the one promised (Transient)
+│   ├── BadClip                 bytes came, but they are not a whole MP4 (Transient)
+│   └── ListingIncomplete       a listing ended early: nothing may be concluded from what is absent
+└── SinkError                   what a sink said
+    ├── SinkUnavailable         offline, unmounted, unreachable (Unavailable)
+    ├── SinkFull                no room (Unavailable)
+    ├── AlreadyThere            the key exists: nothing was written
+    ├── NotFound                no such key
+    ├── BadKey                  not a name a sink accepts
+    └── CopyDiffers             what the sink holds is not what was put (Transient)
+
+An error without a message speaks with the first line of its docstring.
+"""
+
+from __future__ import annotations
+
+
+class BlinkArchiveError(Exception):
+    """Something blinkarchive could not do."""
+
+    def __str__(self) -> str:
+        return super().__str__() or (type(self).__doc__ or type(self).__name__).splitlines()[0]
+
+
+class Transient(BlinkArchiveError):
+    """The same call may succeed later.
+
+    `retry_after` is what the other side asked us to wait, in seconds, when it said so.
+    """
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(Transient):
+    """The other side as a whole is away; the clip in hand is not at fault."""
+
+
+class ConfigError(BlinkArchiveError):
+    """The configuration cannot be used."""
+
+
+class PluginError(BlinkArchiveError):
+    """A plugin cannot be loaded, or broke its contract."""
+
+
+class ArchiveError(BlinkArchiveError):
+    """The archive's own state stands in the way."""
+
+
+class ArchiveBusy(ArchiveError):
+    """Another run holds this archive."""
+
+
+class IndexUnusable(ArchiveError):
+    """The index cannot be used as it is."""
+
+
+class SourceError(BlinkArchiveError):
+    """What a Blink server said, or failed to say.
+
+    `status` is the HTTP status and `code` Blink's own code from the body, each None when there was none.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int | None = None,
+        code: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        BlinkArchiveError.__init__(self, message)
+        self.retry_after = retry_after
+        self.status = status
+        self.code = code
+
+
+class LoginNeeded(SourceError):
+    """A person has to sign in: run `blinkarchive login`."""
+
+
+class WrongPassword(LoginNeeded):
+    """Blink refused the user name or the password."""
+
+
+class CodeNeeded(LoginNeeded):
+    """Blink sent a sign-in code and waits for it: run `blinkarchive login --code CODE`."""
+
+
+class WrongCode(LoginNeeded):
+    """Blink refused the sign-in code; it can be tried again."""
+
+
+class TokenRevoked(LoginNeeded):
+    """Blink no longer accepts the saved sign-in."""
+
+
+class LoginHeldBack(LoginNeeded):
+    """An unattended sign-in was tried less than an hour ago; the next one waits, so that Blink does not lock the account."""
+
+
+class LoginLimit(LoginNeeded):
+    """Blink refuses sign-ins for this account for now (too many attempts); wait an hour before the next one."""
+
+
+class Refused(SourceError):
+    """Blink refuses this client; trying again would not help."""
+
+
+class ClientRefused(Refused):
+    """Blink's edge refused this client (HTTP 406)."""
+
+
+class UpdateRequired(Refused):
+    """Blink has retired this call (HTTP 426): a newer blinkarchive is needed."""
+
+
+class Unauthorized(SourceError):
+    """Blink did not accept the access token (HTTP 401)."""
+
+
+class Forbidden(SourceError):
+    """Blink refused this address (HTTP 403)."""
+
+
+class ClipGone(SourceError):
+    """The clip is no longer in the cloud."""
+
+
+class ForeignHost(SourceError):
+    """The address leads to a host that is not allowed."""
+
+
+class Unreachable(SourceError, Unavailable):
+    """Blink could not be reached."""
+
+
+class Throttled(SourceError, Unavailable):
+    """Blink asks for a pause (too many requests)."""
+
+
+class Busy(SourceError, Transient):
+    """The sync module works on another command (HTTP 409)."""
+
+
+class ServerTrouble(SourceError, Transient):
+    """Blink answered with a passing fault."""
+
+
+class BadClip(SourceError, Transient):
+    """What came is not a whole clip."""
+
+
+class ListingIncomplete(SourceError):
+    """The listing ended before its end; nothing is concluded from what it lacks."""
+
+
+class SinkError(BlinkArchiveError):
+    """What a sink said."""
+
+
+class SinkUnavailable(SinkError, Unavailable):
+    """The sink is offline."""
+
+
+class SinkFull(SinkError, Unavailable):
+    """The sink has no room."""
+
+
+class AlreadyThere(SinkError):
+    """The sink holds an object under this key already; nothing was written."""
+
+
+class NotFound(SinkError):
+    """The sink holds no object under this key."""
+
+
+class BadKey(SinkError):
+    """The name cannot be a key."""
+
+
+class CopyDiffers(SinkError, Transient):
+    """What the sink holds is not what was put."""

@@ -1,0 +1,195 @@
+"""The words: frozen facts about clips, copies and runs. No behaviour beyond saying what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import NewType
+
+ClipId = NewType("ClipId", str)
+"""The same recording has the same id, for ever. Only sources make one."""
+
+Key = NewType("Key", str)
+"""A name in a sink: relative, separated by "/", safe on every file system and object store."""
+
+SinkName = NewType("SinkName", str)
+"""The name of a sink in the owner's config: `[sink.NAME]`."""
+
+
+class SourceName(StrEnum):
+    """Where a clip is found."""
+
+    CLOUD = "cloud"
+    SYNC_MODULE = "sync-module"
+
+
+class State(StrEnum):
+    """How a clip stands with one sink. Five states, and "done" is only one of them."""
+
+    PENDING = "pending"
+    """The sink lacks it; nothing has gone wrong yet, or what went wrong was not this clip's fault."""
+    FAILED = "failed"
+    """The sink lacks it, and the last try for it failed. It is tried again."""
+    GAVE_UP = "gave up"
+    """The sink lacks it after ten failed tries. It is tried again once a week."""
+    EXCLUDED = "excluded"
+    """The sink lacks it because the owner wants it so."""
+    STORED = "stored"
+    """The sink holds it: put, read back, and equal."""
+
+
+def _aware(when: datetime) -> None:
+    if when.tzinfo is None:
+        raise ValueError(f"a time without a zone: {when!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """One recording, as its source tells of it."""
+
+    id: ClipId
+    #: The name of the account in the config: `[account.NAME]`.
+    account: str
+    network_id: str
+    #: The network's name when the clip was found. Not unique.
+    network: str
+    #: None where the source does not say which camera it was (sync-module storage).
+    camera_id: str | None
+    #: The camera's name when the clip was found. Not unique.
+    camera: str
+    source: SourceName
+    #: What made the camera record: `pir`, `button_press`, `liveview`, … An open set; "" when unknown.
+    trigger: str
+    #: When it was recorded: aware, UTC, whole seconds.
+    recorded_at: datetime
+
+    def __post_init__(self) -> None:
+        _aware(self.recorded_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A whole, checked, durable file that can be read as often as one likes.
+
+    `path` belongs to the spool: a sink reads it, and never changes, moves or removes it.
+    """
+
+    path: Path
+    #: In bytes.
+    size: int
+    #: 64 lower-case hex digits.
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What a sink says of one object it holds."""
+
+    key: Key
+    #: In bytes, of the stored object.
+    size: int
+    #: 64 lower-case hex digits, computed from the stored bytes; None where the sink cannot tell without sending them.
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A clip in a sink: proof that it is held there."""
+
+    clip: ClipId
+    sink: SinkName
+    key: Key
+    size: int
+    sha256: str
+    stored_at: datetime
+
+    def __post_init__(self) -> None:
+        _aware(self.stored_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """A sink that lacks a clip."""
+
+    sink: SinkName
+    #: Never STORED.
+    state: State = State.PENDING
+    #: Failed tries that were the clip's own fault.
+    tries: int = 0
+    tried_at: datetime | None = None
+    #: What went wrong last, in words.
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a clip stands with the sinks that were asked about."""
+
+    clip: Clip
+    #: Its name in every sink, frozen when the clip was first seen.
+    key: Key
+    lacking: tuple[Need, ...] = ()
+    held: tuple[Copy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many clips ended in which way. Each is counted where it happens, none by subtraction."""
+
+    listed: int = 0
+    #: Nothing lacked it before the run.
+    known: int = 0
+    #: Something lacked it; now nothing does.
+    stored: int = 0
+    #: Something still lacks it.
+    failed: int = 0
+    #: Something still lacks it, and ten tries have failed.
+    gave_up: int = 0
+    #: Left out for this run: deleted, still being written, without video, or not asked for.
+    excluded: int = 0
+    #: Fetched from the source for a clip's report; written to the sink for a sink's.
+    bytes: int = 0
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every clip that was listed is accounted for."""
+        return self.listed == self.known + self.stored + self.failed + self.gave_up + self.excluded
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(Tally)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Something that went wrong in a run, said once for a person to read."""
+
+    #: An account, a sink, or a clip: "account home", "sink nas", "clip cloud:home:77".
+    where: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """How one run of the pipeline ended."""
+
+    #: Short and sortable: its start in UTC and four random hex digits.
+    run: str
+    started_at: datetime
+    total: Tally
+    #: By account name, by source, by sink. A sink's tally counts clips as that one sink saw them.
+    accounts: Mapping[str, Tally] = field(default_factory=dict)
+    sources: Mapping[SourceName, Tally] = field(default_factory=dict)
+    sinks: Mapping[SinkName, Tally] = field(default_factory=dict)
+    #: Why clips were excluded, and how many for each reason.
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    troubles: tuple[Trouble, ...] = ()
+    seconds: float = 0.0
+    #: False when a listing ended early: there may be clips that this run never saw.
+    complete: bool = True
+    #: True when the run was told to stop before its end.
+    stopped: bool = False
+    #: Accounts that need a person to sign in.
+    login_needed: tuple[str, ...] = ()

@@ -1,0 +1,61 @@
+"""The only retry loop: what is `Transient` is tried again, a few times, with growing pauses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from blinkarchive.clock import Clock
+from blinkarchive.errors import Throttled, Transient
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+PAUSES: Sequence[float] = (1.0, 4.0)
+"""The pauses between attempts, in seconds: so there is one attempt more than pauses."""
+
+SHORTEST_WAIT = 1.0
+LONGEST_WAIT = 60.0
+"""What another side may ask us to wait within a run, in seconds: less and more are clamped."""
+
+
+class Patience:
+    """How long a run is willing to wait for throttling, all in all."""
+
+    def __init__(self, seconds: float = 60.0) -> None:
+        self.left = seconds
+
+    def spend(self, seconds: float) -> bool:
+        """Take a wait from what is left; False, and nothing taken, when it does not suffice."""
+        if seconds > self.left:
+            return False
+        self.left -= seconds
+        return True
+
+
+async def retry(
+    work: Callable[[], Awaitable[T]],
+    *,
+    clock: Clock,
+    patience: Patience | None = None,
+    pauses: Sequence[float] = PAUSES,
+) -> T:
+    """Do the work, again after a pause when it fails with a `Transient`, and raise the last failure.
+
+    A wait that the other side asked for (`retry_after`) takes the place of a shorter pause, clamped to
+    1 to 60 seconds. Waits for throttling are taken from `patience`; when that is spent, the failure is raised at once.
+    """
+    for pause in pauses:
+        try:
+            return await work()
+        except Transient as error:
+            wait = pause
+            if error.retry_after is not None or isinstance(error, Throttled):
+                asked = pause if error.retry_after is None else error.retry_after
+                wait = min(max(pause, asked, SHORTEST_WAIT), LONGEST_WAIT)
+            if isinstance(error, Throttled) and patience is not None and not patience.spend(wait):
+                raise
+            log.info("will try again", extra={"after": wait, "because": str(error)})
+            await clock.sleep(wait)
+    return await work()
