@@ -1,0 +1,1 @@
+"""The contracts as test classes: a plugin's author subclasses one, and every promise is tested."""
