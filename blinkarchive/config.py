@@ -1,0 +1,410 @@
+"""What the owner wrote, as one frozen `Config`: where it is looked for, what the environment changes, what is refused."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from blinkarchive.convert import FromEnvironment, Place, Problems, SecretRef, Size, build, nearest, types_of
+from blinkarchive.errors import ConfigError
+from blinkarchive.model import SinkName, SourceName
+from blinkarchive.pace import PACES, Figures
+from blinkarchive.pipeline.naming import DEFAULT_TEMPLATE, Namer
+from blinkarchive.secret import Secret
+from blinkarchive.when import format_duration
+
+T = TypeVar("T")
+
+PREFIX = "BLINKARCHIVE__"
+"""What the environment names of keys begin with: `BLINKARCHIVE__ACCOUNT__HOME__USERNAME`."""
+
+EVERY = {SourceName.CLOUD: timedelta(minutes=5), SourceName.SYNC_MODULE: timedelta(minutes=15)}
+"""How often a source is looked at when neither `every` nor `cron` says."""
+
+MOST_OFTEN = timedelta(seconds=30)
+LARGEST_CLIP = Size(512 * 1024**2)
+RESERVE = Size(64 * 1024**2)
+
+_NAME = re.compile(r"(?!.*__)[A-Za-z0-9](?:[A-Za-z0-9_-]{0,38}[A-Za-z0-9])?", re.ASCII)
+_NAME_RULE = "a name has letters, digits, - and _, at most 40, begins and ends with a letter or digit, and has no __"
+_CRON = re.compile(r"[0-9A-Za-z*/,?#-]+(?: +[0-9A-Za-z*/,?#-]+){4}", re.ASCII)
+
+
+def _positive(number: int) -> None:
+    if number < 1:
+        raise ValueError(f"{number} is too little; the least is 1")
+
+
+def _not_empty(text: str) -> None:
+    if not text.strip():
+        raise ValueError("must not be empty")
+
+
+def _moving(pace: Figures) -> None:
+    if not pace.requests_per_second > 0 or pace.burst < 1 or pace.downloads < 1:
+        raise ValueError("each figure must be more than 0")
+
+
+def _polite(every: timedelta) -> None:
+    if every < MOST_OFTEN:
+        raise ValueError(f"more often than {format_duration(MOST_OFTEN)} is not polite to Blink")
+
+
+def _five_fields(cron: str) -> None:
+    if not _CRON.fullmatch(cron):
+        raise ValueError(f'"{cron}" is not five fields: minute, hour, day, month, day of the week')
+
+
+def _server(url: str) -> None:
+    parts = urlsplit(url)
+    host, _ = parts.hostname or "", parts.port
+    if parts.scheme not in ("https", "http") or not host or parts.username or parts.query or parts.fragment:
+        raise ValueError(f'"{url}" is not the address of a server, such as https://host')
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ValueError(f"plain http would send the password in clear to {host}; only this machine may be reached so")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveConfig:
+    """`[archive]`: the archive as a whole."""
+
+    #: The folder of the index, the tokens, the spool and the lock. It is made 0700, and is a local disk's.
+    state: Path = field(default_factory=lambda: platformdirs.user_state_path("blinkarchive"))
+    #: The template of the clips' names in every sink.
+    name: str = field(default=DEFAULT_TEMPLATE, metadata={"check": Namer})
+    #: Clips on their way at the same time.
+    in_flight: int = field(default=4, metadata={"check": _positive})
+    #: The most a clip may have; a larger one is refused.
+    largest_clip: Size = LARGEST_CLIP
+    #: What fetching leaves free on the disk of `state`.
+    reserve: Size = RESERVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountConfig:
+    """`[account.NAME]`: one Blink account."""
+
+    name: str
+    #: The address one signs in with.
+    username: str = field(metadata={"check": _not_empty})
+    #: Where the password is kept; None when it is asked for.
+    password: SecretRef | None = None
+    pace: Figures = field(default=PACES["polite"], metadata={"named": PACES, "check": _moving})
+    #: Another server for every call but those of the sign-in, such as the simulator's; None for Blink's own.
+    api_url: str | None = field(default=None, metadata={"check": _server})
+    #: Another server for the sign-in; None for Blink's own.
+    oauth_url: str | None = field(default=None, metadata={"check": _server})
+
+    @property
+    def password_in_file(self) -> bool:
+        """Whether the password stands in the config itself, in clear."""
+        return self.password is not None and self.password.kind == "inline"
+
+    def read_password(self) -> Secret | None:
+        """The password from where it is kept; None when none is kept. Raises `ConfigError` when it cannot be read."""
+        return None if self.password is None else self.password.read()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceConfig:
+    """`[source.cloud]` and `[source.sync-module]`: a place where clips are found."""
+
+    name: SourceName
+    #: How often it is looked at by a scheduler; not with `cron`.
+    every: timedelta | None = field(default=None, metadata={"check": _polite})
+    #: When it is looked at, as five fields of cron, in the zone of the machine; not with `every`.
+    cron: str | None = field(default=None, metadata={"check": _five_fields})
+
+    def __post_init__(self) -> None:
+        if self.every is not None and self.cron is not None:
+            raise ValueError("every and cron say the same thing twice; keep one of them")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkConfig:
+    """`[sink.NAME]`: a place that keeps clips."""
+
+    name: SinkName
+    #: The kind of sink, as its plugin calls it.
+    type: str
+    #: The plugin's own options, as written: for `options`.
+    raw: Mapping[str, object] = field(default_factory=dict, repr=False)
+    place: Place = field(default_factory=Place, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginsConfig:
+    """`[plugins]`: what is loaded beside the plugins of the sinks."""
+
+    #: Plugins without a sink of their own here, such as one that only listens, by the name of their entry point.
+    load: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All that the owner wrote."""
+
+    #: None when there is no file.
+    file: Path | None = None
+    archive: ArchiveConfig = field(default_factory=ArchiveConfig)
+    accounts: Mapping[str, AccountConfig] = field(default_factory=dict)
+    sources: Mapping[SourceName, SourceConfig] = field(default_factory=dict)
+    sinks: Mapping[SinkName, SinkConfig] = field(default_factory=dict)
+    plugins: PluginsConfig = field(default_factory=PluginsConfig)
+    #: What can be used, but should not stay so, in words.
+    warnings: tuple[str, ...] = ()
+
+
+def default_file() -> Path:
+    """Where a config is looked for when nobody names one."""
+    return platformdirs.user_config_path("blinkarchive") / "blinkarchive.toml"
+
+
+def find(named: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The config file: the named one, `$BLINKARCHIVE_CONFIG`, or the default one where it exists.
+
+    Raises `ConfigError` when a file that was named is not there.
+    """
+    by_variable = environ.get("BLINKARCHIVE_CONFIG")
+    wanted = named or (Path(by_variable).expanduser() if by_variable else None)
+    if wanted is None:
+        return default_file() if default_file().is_file() else None
+    if not wanted.exists():
+        named_by = "" if named else " (named by BLINKARCHIVE_CONFIG)"
+        raise ConfigError(f"there is no file {wanted}{named_by}; `blinkarchive init` writes one")
+    return wanted
+
+
+def load(named: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
+    """Read the config: file, then environment over it.
+
+    Raises one `ConfigError` that tells everything that is wrong.
+    """
+    file = find(named, environ)
+    problems = Problems()
+    tree: dict[str, Any] = {}
+    lines: dict[tuple[str, ...], int] = {}
+    if file is not None:
+        text = _read(file)
+        try:
+            tree = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{file}: this is not TOML: {error}") from error
+        lines = _lines(text)
+    place = Place(file=file, lines=lines, environ=environ)
+    _lay_over(tree, environ)
+    config = _build(tree, place, problems)
+    problems.check()
+    return config
+
+
+def require(config: Config) -> None:
+    """Check that there is something to archive, and a place to keep it. Raises `ConfigError`."""
+    if config.accounts and config.sinks:
+        return
+    if config.file is None and not config.accounts and not config.sinks:
+        raise ConfigError(
+            f"there is no configuration yet: no {default_file()}, and no --config or BLINKARCHIVE_CONFIG names another; "
+            "`blinkarchive init` writes one, and `blinkarchive demo` shows what it does without one"
+        )
+    missing = [what for what, there in (("[account.NAME]", config.accounts), ("[sink.NAME]", config.sinks)) if not there]
+    raise ConfigError(
+        f"{config.file or 'the environment'}: {' and '.join(missing)} missing: an archive needs at least one of each"
+    )
+
+
+def options(kind: type[T], sink: SinkConfig) -> T:
+    """A plugin's options for a sink. Raises one `ConfigError` that tells everything that is wrong."""
+    problems = Problems()
+    made = build(kind, sink.raw, sink.place, problems)
+    problems.check()
+    assert made is not None
+    return made
+
+
+def inline_secrets(kind: type[Any], sink: SinkConfig) -> list[str]:
+    """The options of a sink that are secrets and stand in the config file itself."""
+    written = [key for key, value in sink.raw.items() if isinstance(value, str) and not isinstance(value, FromEnvironment)]
+    return [key for key in written if _is_secret(types_of(kind).get(key))]
+
+
+def readable_by_others(file: Path | None) -> bool:
+    """Whether somebody else on this machine may read the file."""
+    try:
+        return file is not None and bool(file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+    except OSError:
+        return False
+
+
+def _is_secret(hint: object) -> bool:
+    return hint in (Secret, SecretRef) or any(_is_secret(inside) for inside in get_args(hint))
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: this is not TOML: it is not UTF-8") from error
+
+
+_HEADER = re.compile(r"\s*\[(?P<table>[^\[\]]+)\]\s*(?:#.*)?")
+_KEY = re.compile(r"""\s*(?P<key>[A-Za-z0-9_-]+|"[^"]*"|'[^']*')\s*(?:=|\.)""")
+
+
+def _lines(text: str) -> dict[tuple[str, ...], int]:
+    """The lines of tables and keys, for messages: right for a file as people write it, a hint at worst."""
+    found: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.fullmatch(line):
+            table = tuple(part.strip().strip("\"'") for part in header["table"].split("."))
+            found.setdefault(table, number)
+        elif key := _KEY.match(line):
+            found.setdefault((*table, key["key"].strip("\"'")), number)
+    return found
+
+
+def _lay_over(tree: dict[str, Any], environ: Mapping[str, str]) -> None:
+    """Put the values of the environment into the tree of the file.
+
+    Names there have no case and no "-": a part means the table or key of the file that is equal but for that.
+    """
+    for variable in sorted(environ):
+        if not variable.startswith(PREFIX):
+            continue
+        *tables, key = variable.removeprefix(PREFIX).split("__")
+        branch: dict[str, Any] = tree
+        for depth, part in enumerate(tables):
+            known = [*branch, *(SourceName if depth == 1 and branch is tree.get("source") else ())]
+            inner = branch.setdefault(_meant(part, known), {})
+            if not isinstance(inner, dict):
+                break
+            branch = inner
+        else:
+            branch[_meant(key, branch)] = FromEnvironment(environ[variable], variable)
+    for variable, key in (("BLINKARCHIVE_API_URL", "api_url"), ("BLINKARCHIVE_OAUTH_URL", "oauth_url")):
+        accounts = tree.get("account")
+        if environ.get(variable) and isinstance(accounts, dict):
+            for account in accounts.values():
+                if isinstance(account, dict) and not isinstance(account.get(key), FromEnvironment):
+                    account[key] = FromEnvironment(environ[variable], variable)
+
+
+def _meant(part: str, known: Iterable[str]) -> str:
+    folded = _folded(part)
+    return next((str(name) for name in known if _folded(name) == folded), part.lower())
+
+
+def _folded(name: str) -> str:
+    """Names are one when they differ in case, or in "-" against "_", only."""
+    return name.lower().replace("-", "_")
+
+
+def _build(tree: dict[str, Any], top: Place, problems: Problems) -> Config:
+    known = ("archive", "account", "source", "sink", "plugins")
+    for key, value in tree.items():
+        if key not in known:
+            problems.add(top.say(key, f"no such table{nearest(key, known)}", value))
+    accounts = {
+        name: made
+        for name, raw, place in _named_tables(tree, "account", top, problems)
+        if (made := build(AccountConfig, raw, place, problems, {"name": name})) is not None
+    }
+    sinks = {
+        SinkName(name): SinkConfig(
+            name=SinkName(name),
+            type=str(raw["type"]),
+            raw={key: value for key, value in raw.items() if key != "type"},
+            place=place,
+        )
+        for name, raw, place in _named_tables(tree, "sink", top, problems)
+        if _has_type(raw, place, problems)
+    }
+    file = top.file
+    exposed = [name for name, account in accounts.items() if account.password_in_file] if readable_by_others(file) else []
+    return Config(
+        file=file,
+        archive=build(ArchiveConfig, _table(tree, "archive", top, problems), top.inner("archive"), problems) or ArchiveConfig(),
+        accounts=accounts,
+        sources=_sources(tree, top, problems),
+        sinks=sinks,
+        plugins=build(PluginsConfig, _table(tree, "plugins", top, problems), top.inner("plugins"), problems) or PluginsConfig(),
+        warnings=tuple(
+            f"{file} holds the password of [account.{name}], and others may read it: chmod 600 {file}" for name in exposed
+        ),
+    )
+
+
+def _sources(tree: dict[str, Any], top: Place, problems: Problems) -> dict[SourceName, SourceConfig]:
+    """The sources of the config; both of them when it says nothing of any."""
+    if not tree.get("source"):
+        return {name: SourceConfig(name=name, every=every) for name, every in EVERY.items()}
+    made: dict[SourceName, SourceConfig] = {}
+    place = top.inner("source")
+    for key, raw in _table(tree, "source", top, problems).items():
+        if key not in EVERY:
+            problems.add(place.say(key, f"no such source{nearest(key, EVERY)}", raw))
+        elif not isinstance(raw, dict):
+            problems.add(place.say(key, f"must be a table: [source.{key}]", raw))
+        else:
+            name = SourceName(key)
+            given: dict[str, object] = {"name": name} if {"every", "cron"} & raw.keys() else {"name": name, "every": EVERY[name]}
+            source = build(SourceConfig, raw, place.inner(key), problems, given)
+            if source is not None:
+                made[name] = source
+    return made
+
+
+def _named_tables(tree: dict[str, Any], kind: str, top: Place, problems: Problems) -> Iterator[tuple[str, dict[str, Any], Place]]:
+    """The tables `[kind.NAME]`, as name, table and place; those with a bad name are told and left out."""
+    place = top.inner(kind)
+    seen: dict[str, str] = {}
+    for name, raw in _table(tree, kind, top, problems).items():
+        if not isinstance(raw, dict):
+            problems.add(place.say(name, f"a key needs a table with a name: [{kind}.NAME]", raw))
+        elif not _NAME.fullmatch(name):
+            problems.add(place.say(name, f"is no name: {_NAME_RULE}"))
+        elif _folded(name) in seen:
+            problems.add(place.say(name, f'is the same name as "{seen[_folded(name)]}": case, and - or _, make no difference'))
+        else:
+            seen[_folded(name)] = name
+            yield name, raw, place.inner(name)
+
+
+def _table(tree: dict[str, Any], key: str, place: Place, problems: Problems) -> dict[str, Any]:
+    raw = tree.get(key, {})
+    if isinstance(raw, dict):
+        return raw
+    problems.add(place.say(key, "must be a table", raw))
+    return {}
+
+
+def _has_type(raw: Mapping[str, object], place: Place, problems: Problems) -> bool:
+    kind = raw.get("type")
+    if isinstance(kind, str) and kind:
+        return True
+    what = (
+        'missing; it says which kind of sink this is, such as type = "disk"' if kind is None else 'must be a text, such as "disk"'
+    )
+    problems.add(place.say("type", what, kind))
+    return False
