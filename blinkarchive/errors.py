@@ -2,35 +2,36 @@
 
 BlinkArchiveError
 ├── Transient                   the same call may succeed later: the only thing `retry` repeats
-│   └── Unavailable             the other side as a whole is away: no fault of the clip in hand
+├── Unavailable                 the other side as a whole is away: no fault of the clip in hand, so no try of it
 ├── ConfigError                 what the owner wrote cannot be used
 ├── PluginError                 a plugin cannot be loaded, or broke its contract
 ├── ArchiveError                the archive's own state
 │   ├── ArchiveBusy             another run holds the archive
-│   └── IndexUnusable           the index is newer than this program, damaged, or of another archive
+│   ├── IndexUnusable           the index is newer than this program, damaged, or of another archive
+│   └── SpoolFull               no room for clips on their way (Unavailable)
 ├── SourceError                 what a Blink server said, or failed to say
-│   ├── LoginNeeded             a person has to sign in
+│   ├── LoginNeeded             a person has to sign in (Unavailable)
 │   │   ├── WrongPassword
 │   │   ├── CodeNeeded          the password was right; a 2FA code is wanted
 │   │   ├── WrongCode
 │   │   ├── TokenRevoked
 │   │   ├── LoginHeldBack       our own brake: at most one unattended attempt an hour
 │   │   └── LoginLimit          the lock-out answer: the account refuses sign-ins for an hour
-│   ├── Refused                 the server will not have this client: never repeated
+│   ├── Refused                 the server will not have this client: never repeated (Unavailable)
 │   │   ├── ClientRefused       406 at the edge
 │   │   └── UpdateRequired      426
 │   ├── Unauthorized            401 on a request with a token (refresh once, repeat once)
 │   ├── Forbidden               403: this address is not ours to fetch
 │   ├── ClipGone                404 or code 700: the clip is no longer there
 │   ├── ForeignHost             an address outside the allowed hosts
-│   ├── Unreachable             no connection, no answer (Unavailable)
-│   ├── Throttled               429, 403 outside media (Unavailable)
+│   ├── Unreachable             no connection, no answer (Unavailable, Transient)
+│   ├── Throttled               429, 403 outside media (Unavailable, Transient)
 │   ├── Busy                    409: one command at a time (Transient)
 │   ├── ServerTrouble           5xx, or an answer that is not the one promised (Transient)
 │   ├── BadClip                 bytes came, but they are not a whole MP4 (Transient)
 │   └── ListingIncomplete       a listing ended early: nothing may be concluded from what is absent
 └── SinkError                   what a sink said
-    ├── SinkUnavailable         offline, unmounted, unreachable (Unavailable)
+    ├── SinkUnavailable         offline, unmounted, unreachable (Unavailable, Transient)
     ├── SinkFull                no room (Unavailable)
     ├── AlreadyThere            the key exists: nothing was written
     ├── NotFound                no such key
@@ -61,7 +62,7 @@ class Transient(BlinkArchiveError):
         self.retry_after = retry_after
 
 
-class Unavailable(Transient):
+class Unavailable(BlinkArchiveError):
     """The other side as a whole is away; the clip in hand is not at fault."""
 
 
@@ -85,6 +86,10 @@ class IndexUnusable(ArchiveError):
     """The index cannot be used as it is."""
 
 
+class SpoolFull(ArchiveError, Unavailable):
+    """The disk that holds the spool has no room."""
+
+
 class SourceError(BlinkArchiveError):
     """What a Blink server said, or failed to say.
 
@@ -105,7 +110,7 @@ class SourceError(BlinkArchiveError):
         self.code = code
 
 
-class LoginNeeded(SourceError):
+class LoginNeeded(SourceError, Unavailable):
     """A person has to sign in: run `blinkarchive login`."""
 
 
@@ -133,7 +138,7 @@ class LoginLimit(LoginNeeded):
     """Blink refuses sign-ins for this account for now (too many attempts); wait an hour before the next one."""
 
 
-class Refused(SourceError):
+class Refused(SourceError, Unavailable):
     """Blink refuses this client; trying again would not help."""
 
 
@@ -161,11 +166,11 @@ class ForeignHost(SourceError):
     """The address leads to a host that is not allowed."""
 
 
-class Unreachable(SourceError, Unavailable):
+class Unreachable(SourceError, Unavailable, Transient):
     """Blink could not be reached."""
 
 
-class Throttled(SourceError, Unavailable):
+class Throttled(SourceError, Unavailable, Transient):
     """Blink asks for a pause (too many requests)."""
 
 
@@ -189,7 +194,7 @@ class SinkError(BlinkArchiveError):
     """What a sink said."""
 
 
-class SinkUnavailable(SinkError, Unavailable):
+class SinkUnavailable(SinkError, Unavailable, Transient):
     """The sink is offline."""
 
 

@@ -1,0 +1,224 @@
+"""A sink in a run: is it the right one, how many puts at once, is a copy really there, and when to stop asking it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from blinkarchive.clock import Clock
+from blinkarchive.errors import (
+    AlreadyThere,
+    BlinkArchiveError,
+    CopyDiffers,
+    NotFound,
+    PluginError,
+    SinkError,
+    SinkFull,
+    SinkUnavailable,
+    Unavailable,
+)
+from blinkarchive.interfaces import Body, Sink
+from blinkarchive.model import Content, Key, SinkName, Stored
+from blinkarchive.pipeline.naming import second_name
+from blinkarchive.pipeline.spool import Spool
+from blinkarchive.retry import retry
+
+log = logging.getLogger(__name__)
+
+MARKER = Key(".blinkarchive-sink")
+"""The object that says which sink this is."""
+
+_STRIKES = 5
+_LONGEST_MARKER = 4096
+
+
+class Places:
+    """A fixed number of places, taken in the order of asking; who waits may be told to go."""
+
+    def __init__(self, number: int) -> None:
+        self._free = number
+        self._waiting: deque[asyncio.Future[bool]] = deque()
+
+    async def take(self, ticket: list[asyncio.Future[bool]]) -> bool:
+        """Take a place, or wait for one with a future added to `ticket`. Whoever sets that future to False sends us away."""
+        if self._free:
+            self._free -= 1
+            return True
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        ticket.append(turn)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.result():
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Give a place back: to the next who waits."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(True)
+                return
+        self._free += 1
+
+
+class SinkMemory(Protocol):
+    """What the index remembers of sinks."""
+
+    async def sink_id(self, name: SinkName) -> str | None: ...
+
+    async def keep_sink_id(self, name: SinkName, id: str) -> None: ...
+
+
+class Lane:
+    """The way into one sink.
+
+    A lane closes for the rest of the run when its sink is full, or has failed as a whole several times in a row:
+    what it lacks stays pending, and the other lanes go on.
+    """
+
+    def __init__(self, name: SinkName, sink: Sink, *, clock: Clock, at_once: int = 16, deadline: float = 600.0) -> None:
+        """`at_once` is how many clips may be put at the same time, `deadline` what one put and its check may take, in seconds."""
+        self.name = name
+        self._sink = sink
+        self._clock = clock
+        self.places = Places(at_once)
+        self._deadline = deadline
+        self._strikes = 0
+        #: Why it is closed; "" while it is open.
+        self.closed = ""
+
+    async def prove(self, memory: SinkMemory, spool: Spool) -> None:
+        """Make sure that this is the sink the index knows, before anything is written.
+
+        The first run leaves a marker in the sink. A sink that had one and has none now is no empty archive: its disk is
+        not mounted. Raises `SinkUnavailable`.
+        """
+        known = await memory.sink_id(self.name)
+        found = await self._marker()
+        if found is None and known is None:
+            found = str(uuid.uuid4())
+            text = json.dumps(
+                {"blinkarchive sink": found, "note": "Leave this file here: it tells that this is the right place."}
+            )
+            async with spool.written(text.encode() + b"\n") as content:
+                await self.store(MARKER, content)
+        if found is None:
+            raise SinkUnavailable(
+                f"sink {self.name}: its marker {MARKER} is missing. Is the disk mounted? "
+                "If you emptied it on purpose, put it under another name in the config"
+            )
+        if known is not None and found != known:
+            raise SinkUnavailable(
+                f"sink {self.name}: this is another place than before (its marker is {found}, expected {known}). "
+                "Is the right disk mounted? A new place needs a new name in the config"
+            )
+        if known is None:
+            await memory.keep_sink_id(self.name, found)
+
+    async def _marker(self) -> str | None:
+        text = b""
+        try:
+            async with self._guarded(), self._sink.open(MARKER) as chunks:
+                async for chunk in chunks:
+                    text += chunk
+                    if len(text) > _LONGEST_MARKER:
+                        break
+        except NotFound:
+            return None
+        try:
+            return str(json.loads(text)["blinkarchive sink"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise SinkUnavailable(f"sink {self.name}: its marker {MARKER} cannot be read") from error
+
+    async def store(self, key: Key, content: Content) -> Key:
+        """Put the content and prove that it is there. Returns the key it has, which differs from `key` only if that name was
+        taken by other bytes. Raises `SinkError` or `PluginError`.
+        """
+        try:
+            stored = await retry(lambda: self._once(key, content), clock=self._clock)
+        except (Unavailable, PluginError) as error:
+            self._strike(error)
+            raise
+        self._strikes = 0
+        return stored
+
+    async def _once(self, key: Key, content: Content) -> Key:
+        if self.closed:
+            raise SinkUnavailable(self.closed)
+        async with self._guarded(), asyncio.timeout(self._deadline):
+            try:
+                await self._sink.put(key, content)
+            except AlreadyThere:
+                # An earlier attempt got through, or something else has this name: the bytes tell.
+                if not await self._holds(key, content):
+                    log.warning("the name is taken by other bytes; both are kept", extra={"sink": self.name, "key": key})
+                    key = second_name(key, content.sha256)
+                    try:
+                        await self._sink.put(key, content)
+                    except AlreadyThere:
+                        log.info("kept under the second name already", extra={"sink": self.name, "key": key})
+            if not await self._holds(key, content):
+                raise CopyDiffers(f"sink {self.name}: it took {key}, but what it holds there is not what it was given")
+        return key
+
+    async def _holds(self, key: Key, content: Content) -> bool:
+        """Whether the stored bytes are the content's: by the hash the sink computes of them, else read back."""
+        stored = await self._sink.stat(key)
+        if stored is None:
+            return False
+        if not isinstance(stored, Stored):
+            raise PluginError(f"sink {self.name}: stat gave {type(stored).__name__} in place of Stored or None")
+        if stored.size != content.size:
+            return False
+        sha256 = stored.sha256
+        if sha256 is None:
+            reading = hashlib.sha256()
+            async with self._sink.open(key) as chunks:
+                async for chunk in chunks:
+                    reading.update(chunk)
+            sha256 = reading.hexdigest()
+        return sha256 == content.sha256
+
+    @asynccontextmanager
+    async def read(self, key: Key, size: int) -> AsyncIterator[Body]:
+        """The bytes the sink holds, as a source of the clip for another sink."""
+        async with self._guarded(), self._sink.open(key) as chunks:
+            yield Body(length=size, type="video/mp4", chunks=chunks)
+
+    @asynccontextmanager
+    async def _guarded(self) -> AsyncIterator[None]:
+        """The one place where a plugin may raise anything: what is no `SinkError` becomes a `PluginError`."""
+        try:
+            yield
+        except BlinkArchiveError:
+            raise
+        except TimeoutError as error:
+            raise SinkUnavailable(f"sink {self.name}: no answer in time") from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise PluginError(f"sink {self.name}: its plugin cancelled itself") from error
+        except (Exception, SystemExit) as error:  # plugin code: its faults must not stop the other sinks
+            raise PluginError(f"sink {self.name}: its plugin failed: {type(error).__name__}: {error}") from error
+
+    def _strike(self, error: SinkError | PluginError | Unavailable) -> None:
+        self._strikes += 1
+        if isinstance(error, SinkFull) or self._strikes >= _STRIKES:
+            self.close(str(error))
+
+    def close(self, why: str) -> None:
+        """Ask nothing more of this sink in this run."""
+        if not self.closed:
+            log.warning("the sink is left alone for the rest of the run", extra={"sink": self.name, "because": why})
+        self.closed = self.closed or why

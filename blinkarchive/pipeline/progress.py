@@ -1,0 +1,98 @@
+"""How far a run is: counters that the pipeline moves, that a terminal may look at, and that become the report."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from blinkarchive.model import RunReport, SinkName, SourceName, Tally, Trouble
+
+_MOST_TROUBLES = 200
+_WORST_FIRST = ("failed", "gave_up", "excluded", "stored", "known")
+
+
+@dataclass(slots=True)
+class Count:
+    """A `Tally` that grows."""
+
+    listed: int = 0
+    known: int = 0
+    stored: int = 0
+    failed: int = 0
+    gave_up: int = 0
+    excluded: int = 0
+    bytes: int = 0
+
+    def add(self, bucket: str, number: int) -> None:
+        """Move one of the counters on."""
+        setattr(self, bucket, getattr(self, bucket) + number)
+
+    def tally(self) -> Tally:
+        """What has been counted so far."""
+        return Tally(**{f.name: getattr(self, f.name) for f in fields(self)})
+
+
+class Progress:
+    """All counters of one run.
+
+    A clip is counted as listed when a source gives it, and once more when its way ends; each time for its account
+    and its source, and for every sink as that sink sees it. Nothing here is computed from anything else.
+    """
+
+    def __init__(self) -> None:
+        self.accounts: defaultdict[str, Count] = defaultdict(Count)
+        self.sources: defaultdict[SourceName, Count] = defaultdict(Count)
+        self.sinks: defaultdict[SinkName, Count] = defaultdict(Count)
+        self.total = Count()
+        self.excluded: Counter[str] = Counter()
+        self.troubles: list[Trouble] = []
+        self.login_needed: list[str] = []
+        #: Whether every listing so far went to its end.
+        self.complete = True
+        #: Whether a source is still being listed: until then nobody knows how much there is to do.
+        self.listing = True
+
+    def listed(self, account: str, source: SourceName, number: int, sinks: Iterable[SinkName]) -> None:
+        """Count clips that a source gave."""
+        self._count(account, source, "listed", number)
+        for sink in sinks:
+            self.sinks[sink].listed += number
+
+    def ended(self, account: str, source: SourceName, ends: Mapping[SinkName, str]) -> None:
+        """Count a clip whose way has ended: `ends` says how, for each sink; the clip as a whole ended the way of the worst."""
+        self._count(account, source, min(ends.values(), key=_WORST_FIRST.index), 1)
+        for sink, end in ends.items():
+            self.sinks[sink].add(end, 1)
+
+    def fetched(self, account: str, source: SourceName, size: int) -> None:
+        """Count bytes that came in."""
+        self._count(account, source, "bytes", size)
+
+    def _count(self, account: str, source: SourceName, bucket: str, number: int) -> None:
+        for count in (self.total, self.accounts[account], self.sources[source]):
+            count.add(bucket, number)
+
+    def trouble(self, where: str, what: str) -> None:
+        """Keep something to tell a person; the same thing once only."""
+        trouble = Trouble(where=where, what=what)
+        if trouble not in self.troubles and len(self.troubles) < _MOST_TROUBLES:
+            self.troubles.append(trouble)
+
+    def report(self, run: str, started_at: datetime, seconds: float, *, stopped: bool = False) -> RunReport:
+        """The run's report."""
+        return RunReport(
+            run=run,
+            started_at=started_at,
+            total=self.total.tally(),
+            accounts={name: count.tally() for name, count in self.accounts.items()},
+            sources={name: count.tally() for name, count in self.sources.items()},
+            sinks={name: count.tally() for name, count in self.sinks.items()},
+            excluded=dict(self.excluded),
+            troubles=tuple(self.troubles),
+            seconds=seconds,
+            complete=self.complete and not stopped,
+            stopped=stopped,
+            login_needed=tuple(self.login_needed),
+        )

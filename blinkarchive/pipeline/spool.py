@@ -1,0 +1,235 @@
+"""The spool: where a clip's bytes become a whole, checked, durable file, kept until every sink has it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+from urllib.parse import quote, unquote
+
+from blinkarchive.errors import ArchiveError, BadClip, SpoolFull
+from blinkarchive.files import Files, is_full
+from blinkarchive.interfaces import Body, ClipRef
+from blinkarchive.model import ClipId, Content
+from blinkarchive.pipeline import mp4
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_PIECE = 512 * 1024
+_LONGEST_NAME = 180
+_SPOOLED = re.compile(r"(?P<clip>[^~]+)~(?P<sha256>[0-9a-f]{32})")
+_HASHED = "long-"
+
+
+class Spool:
+    """A folder of clips on their way (0700; its files 0600).
+
+    A file's name is the clip's id, quoted, and half of its SHA-256, so that a later run finds what a killed one had fetched.
+    All blocking work is done in threads of its own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        files: Files | None = None,
+        largest: int = 512 * 1024**2,
+        reserve: int = 64 * 1024**2,
+        threads: int = 16,
+    ) -> None:
+        """`largest` is the most a clip may have, `reserve` what is left free on the disk; both in bytes."""
+        self.folder = folder
+        self._files = files or Files()
+        self._largest = largest
+        self._reserve = reserve
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="spool")
+        self._spooled: dict[str, Path] = {}
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Spool]:
+        """Use the spool. What a killed run left half-done goes; what it had whole is found again by `leftover`."""
+        try:
+            await self._in_thread(self._look)
+            yield self
+        finally:
+            self._threads.shutdown(wait=True)
+
+    def _look(self) -> None:
+        self._files.make_folders(self.folder, 0o700)
+        for path in self.folder.iterdir():
+            spooled = _SPOOLED.fullmatch(path.name)
+            if spooled:
+                self._spooled[spooled["clip"]] = path
+            elif path.name.endswith(".part"):
+                self._files.unlink(path)
+
+    @property
+    def leftovers(self) -> list[ClipId]:
+        """The clips that are in the spool now, but for those whose id is too long for a file's name."""
+        return [ClipId(unquote(name)) for name in self._spooled if not name.startswith(_HASHED)]
+
+    async def leftover(self, clip: ClipId) -> Content | None:
+        """The clip's bytes, if an earlier run had fetched them and they are still whole; they are read again to be sure."""
+        path = self._spooled.get(_name(clip))
+        if path is None:
+            return None
+        content = await self._in_thread(self._reread, path)
+        if content is None:
+            await self.release(clip)
+        return content
+
+    def _reread(self, path: Path) -> Content | None:
+        spooled = _SPOOLED.fullmatch(path.name)
+        try:
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                size = file.tell()
+                mp4.check(file, size)
+        except (OSError, BadClip):
+            return None
+        whole = spooled is not None and sha256.startswith(spooled["sha256"])
+        return Content(path=path, size=size, sha256=sha256) if whole else None
+
+    async def fill(self, ref: ClipRef) -> Content:
+        """Fetch a clip's bytes to a whole, checked, durable file.
+
+        Where the other side does not say how long the clip is, it is fetched twice and both must agree.
+        Raises `BadClip`, `SpoolFull`, and what `ref.open()` raises.
+        """
+        async with ref.open() as body:
+            content = await self._pour(ref.clip.id, body)
+            proven = body.length is not None
+        if not proven:
+            async with ref.open() as body:
+                again = hashlib.sha256()
+                async for chunk in body.chunks:
+                    again.update(chunk)
+            if again.hexdigest() != content.sha256:
+                await self.release(ref.clip.id)
+                raise BadClip("the clip came without a length, and two fetches of it differ")
+        return content
+
+    async def _pour(self, clip: ClipId, body: Body) -> Content:
+        try:
+            return await self._pour_into(self.folder / f".{secrets.token_hex(8)}.part", _name(clip), body)
+        except OSError as error:
+            if is_full(error):
+                raise SpoolFull(f"no room in the spool {self.folder}: {error.strerror}") from error
+            raise ArchiveError(f"the spool {self.folder} cannot be written: {error.strerror}") from error
+
+    async def _pour_into(self, temp: Path, name: str, body: Body) -> Content:
+        if body.length is not None and body.length > self._largest:
+            raise BadClip(f"{body.length} bytes are more than a clip may have ({self._largest})")
+        fd = await self._in_thread(self._begin, temp, body.length or 0)
+        try:
+            sha256 = hashlib.sha256()
+            size = 0
+            async for piece in _pieces(body.chunks):
+                if size == 0:
+                    mp4.check_first(b"".join(piece)[: mp4.FIRST])
+                size += sum(map(len, piece))
+                if size > self._largest:
+                    raise BadClip(f"more than {self._largest} bytes came, which no clip has")
+                await self._in_thread(self._append, fd, sha256, piece)
+            if body.length is not None and size != body.length:
+                raise BadClip(f"cut: {size} of {body.length} bytes came")
+            if size == 0:
+                raise BadClip("an empty body came")
+            path = self.folder / f"{name}~{sha256.hexdigest()[:32]}"
+            await self._in_thread(self._finish, fd, temp, path, size, body.length is not None)
+        except BaseException:
+            with suppress(OSError):
+                self._files.unlink(temp)
+            raise
+        finally:
+            os.close(fd)
+        self._spooled[name] = path
+        return Content(path=path, size=size, sha256=sha256.hexdigest())
+
+    def _begin(self, temp: Path, length: int) -> int:
+        space = os.statvfs(self.folder)
+        free = space.f_bavail * space.f_frsize
+        if free < length + self._reserve:
+            raise SpoolFull(f"only {free // 10**6} MB are free for the spool {self.folder}")
+        return self._files.create(temp)
+
+    def _append(self, fd: int, sha256: hashlib._Hash, piece: list[bytes]) -> None:
+        for chunk in piece:
+            sha256.update(chunk)
+            self._files.write(fd, chunk)
+
+    def _finish(self, fd: int, temp: Path, path: Path, size: int, size_is_proven: bool) -> None:
+        written = os.fstat(fd).st_size
+        if written != size:
+            raise ArchiveError(f"the spool wrote {written} of {size} bytes")
+        with temp.open("rb") as file:
+            mp4.check(file, size, size_is_proven=size_is_proven)
+        self._files.sync(fd)
+        self._files.rename(temp, path)
+        self._files.sync_folder(self.folder)
+
+    async def release(self, clip: ClipId) -> None:
+        """Let go of a clip's file: every sink has it, or it is of no use."""
+        path = self._spooled.pop(_name(clip), None)
+        if path is not None:
+            await self._in_thread(self._remove, path)
+
+    def _remove(self, path: Path) -> None:
+        with suppress(FileNotFoundError):
+            self._files.unlink(path)
+
+    @asynccontextmanager
+    async def written(self, data: bytes) -> AsyncIterator[Content]:
+        """A small file of our own (a catalogue, a marker) as `Content`, while the block lasts."""
+        path = self.folder / f".{secrets.token_hex(8)}.part"
+        await self._in_thread(self._write, path, data)
+        try:
+            yield Content(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        finally:
+            await self._in_thread(self._remove, path)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        with self._files.writing(path) as fd:
+            self._files.write(fd, data)
+
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do blocking work in one of our threads. A thread cannot be cancelled, so cancellation waits until it is done."""
+        doing = asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args, **kwargs))
+        try:
+            return await asyncio.shield(doing)
+        except asyncio.CancelledError:
+            await asyncio.wait([doing])
+            if not doing.cancelled():
+                doing.exception()
+            raise
+
+
+async def _pieces(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+    """Chunks in groups of about half a megabyte: one hop to a thread for each."""
+    piece: list[bytes] = []
+    length = 0
+    async for chunk in chunks:
+        if not chunk:
+            continue
+        piece.append(chunk)
+        length += len(chunk)
+        if length >= _PIECE:
+            yield piece
+            piece, length = [], 0
+    if piece:
+        yield piece
+
+
+def _name(clip: ClipId) -> str:
+    quoted = quote(clip, safe=":").replace("~", "%7E")
+    if len(quoted) > _LONGEST_NAME:
+        return _HASHED + hashlib.sha256(clip.encode()).hexdigest()
+    return quoted

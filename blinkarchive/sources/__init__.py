@@ -1,0 +1,1 @@
+"""Where clips are found."""

@@ -1,0 +1,118 @@
+"""The cloud's media list as a source of clips."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from blinkarchive.blink import Blink, MediaItem, MediaPage
+from blinkarchive.clock import Clock
+from blinkarchive.errors import ListingIncomplete, LoginNeeded, Refused, SourceError
+from blinkarchive.interfaces import Batch, Body, ClipRef, LeftOut
+from blinkarchive.model import Clip, ClipId, SourceName
+from blinkarchive.pace import Pace
+from blinkarchive.retry import Patience, retry
+
+log = logging.getLogger(__name__)
+
+_MOST_PASSES = 5
+
+
+class MediaList:
+    """Lists one account's clips in the cloud.
+
+    The list has no total, no order that is promised, and moves while it is read: a clip that arrives pushes the others
+    down (they are seen twice), one that goes pulls them up (one may slip past between two pages). So it is read down to
+    the first empty page, and back up again: what slipped past is met on the way back. That costs two requests a page.
+    If the way back shows anything that must have been there before, all is repeated, at most five times.
+    """
+
+    def __init__(self, account: str, blink: Blink, *, pace: Pace, clock: Clock) -> None:
+        self.account = account
+        self.name = SourceName.CLOUD
+        self._blink = blink
+        self._pace = pace
+        self._clock = clock
+
+    async def discover(self, since: datetime) -> AsyncIterator[Batch]:
+        """Every item that has changed since a time, once.
+
+        Raises `ListingIncomplete` when a page cannot be had or the list never comes to rest; `LoginNeeded`; `Refused`.
+        """
+        seen: set[int | str] = set()
+        patience = Patience()
+        for _ in range(_MOST_PASSES):
+            last = 0
+            newest = since
+            while (page := await self._page(since, last + 1, patience)).items or page.malformed:
+                last += 1
+                newest = max([newest, *(item.updated_at for item in page.items)])
+                yield self._batch(page, seen)
+            settled = True
+            for number in range(last - 1, 0, -1):
+                page = await self._page(since, number, patience)
+                settled &= all(item.id in seen or item.updated_at > newest for item in page.items)
+                yield self._batch(page, seen)
+            if settled:
+                return
+            log.info("the media list moved while it was read; reading it again")
+        raise ListingIncomplete(f"the media list changed each of the {_MOST_PASSES} times it was read")
+
+    async def _page(self, since: datetime, number: int, patience: Patience) -> MediaPage:
+        try:
+            return await retry(lambda: self._blink.media_page(since, number), clock=self._clock, patience=patience)
+        except (LoginNeeded, Refused):
+            raise
+        except SourceError as error:
+            raise ListingIncomplete(f"page {number} of the media list could not be read: {error}", status=error.status) from error
+
+    def _batch(self, page: MediaPage, seen: set[int | str]) -> Batch:
+        """What the page holds that has not been seen before."""
+        found, left_out, unreadable = [], [], []
+        for item in page.items:
+            if item.id in seen:
+                continue
+            seen.add(item.id)
+            if reason := _left_out(item):
+                left_out.append(LeftOut(item=str(item.id), reason=reason))
+            else:
+                found.append(self._ref(item))
+        for bad in page.malformed:
+            if bad.item in seen:
+                continue
+            seen.add(bad.item)
+            unreadable.append(bad)
+        return Batch(found=tuple(found), left_out=tuple(left_out), unreadable=tuple(unreadable))
+
+    def _ref(self, item: MediaItem) -> ClipRef:
+        clip = Clip(
+            id=ClipId(f"cloud:{self.account}:{item.id}"),
+            account=self.account,
+            network_id=str(item.network_id),
+            network=item.network_name,
+            camera_id=str(item.device_id),
+            camera=item.device_name,
+            source=SourceName.CLOUD,
+            trigger=item.source,
+            recorded_at=item.created_at,
+        )
+
+        @asynccontextmanager
+        async def open_media() -> AsyncIterator[Body]:
+            async with self._pace.download(), self._blink.media(item.media) as body:
+                yield body
+
+        return ClipRef(clip=clip, open=open_media)
+
+
+def _left_out(item: MediaItem) -> str:
+    """Why there is no clip to fetch now; "" when there is one."""
+    if item.deleted:
+        return "deleted"
+    if item.partial:
+        return "partial"
+    if not item.media:
+        return "no video"
+    return ""
