@@ -48,12 +48,12 @@ class MediaList:
             newest = since
             while (page := await self._page(since, last + 1, patience)).items or page.malformed:
                 last += 1
-                newest = max([newest, *(item.updated_at for item in page.items)])
+                newest = max([newest, *map(_changed_at, page.items)])
                 yield self._batch(page, seen)
             settled = True
             for number in range(last - 1, 0, -1):
                 page = await self._page(since, number, patience)
-                settled &= all(item.id in seen or item.updated_at > newest for item in page.items)
+                settled &= all(item.id in seen or _changed_at(item) > newest for item in page.items)
                 yield self._batch(page, seen)
             if settled:
                 return
@@ -80,9 +80,9 @@ class MediaList:
             else:
                 found.append(self._ref(item))
         for bad in page.malformed:
-            if bad.item in seen:
+            if (known_as := bad.item or bad.raw) in seen:
                 continue
-            seen.add(bad.item)
+            seen.add(known_as)
             unreadable.append(bad)
         return Batch(found=tuple(found), left_out=tuple(left_out), unreadable=tuple(unreadable))
 
@@ -90,9 +90,9 @@ class MediaList:
         clip = Clip(
             id=ClipId(f"cloud:{self.account}:{item.id}"),
             account=self.account,
-            network_id=str(item.network_id),
+            network_id="" if item.network_id is None else str(item.network_id),
             network=item.network_name,
-            camera_id=str(item.device_id),
+            camera_id=None if item.device_id is None else str(item.device_id),
             camera=item.device_name,
             source=SourceName.CLOUD,
             trigger=item.source,
@@ -105,6 +105,10 @@ class MediaList:
                 yield body
 
         return ClipRef(clip=clip, open=open_media)
+
+
+def _changed_at(item: MediaItem) -> datetime:
+    return item.updated_at or item.created_at
 
 
 def _left_out(item: MediaItem) -> str:

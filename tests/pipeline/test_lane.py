@@ -1,0 +1,289 @@
+"""A sink in a run: the right one, a proven copy, and an end to asking."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from blinkarchive import AlreadyThere, BlinkArchiveError, Content, CopyDiffers, Key, SinkFull, SinkName, SinkUnavailable, Stored
+from blinkarchive.clock import ManualClock
+from blinkarchive.errors import PluginError
+from blinkarchive.pipeline.lane import MARKER, Lane, Places
+from blinkarchive.pipeline.spool import Spool
+from tests.pipeline.fakes import MemorySink, film
+
+NAS = SinkName("nas")
+KEY = Key("porch/2026/x_0123456789abcdef.mp4")
+
+
+class Memory:
+    """What the index remembers of sinks."""
+
+    def __init__(self) -> None:
+        self.ids: dict[SinkName, str] = {}
+
+    async def sink_id(self, name: SinkName) -> str | None:
+        return self.ids.get(name)
+
+    async def keep_sink_id(self, name: SinkName, id: str) -> None:
+        self.ids[name] = id
+
+
+@pytest.fixture
+async def spool(tmp_path: Path) -> AsyncIterator[Spool]:
+    async with Spool(tmp_path / "spool").opened() as spool:
+        yield spool
+
+
+@pytest.fixture
+def content(tmp_path: Path) -> Content:
+    path = tmp_path / "content"
+    path.write_bytes(film(1))
+    return Content(path=path, size=len(film(1)), sha256=hashlib.sha256(film(1)).hexdigest())
+
+
+def lane(sink: MemorySink, **how: float) -> Lane:
+    return Lane(NAS, sink, clock=ManualClock(), **how)  # type: ignore[arg-type]  # figures of a test
+
+
+# --- which sink it is
+
+
+async def test_the_first_run_marks_the_sink_and_later_runs_know_it(spool: Spool) -> None:
+    sink, memory = MemorySink(), Memory()
+    await lane(sink).prove(memory, spool)
+    assert memory.ids[NAS].encode() in sink.objects[MARKER]
+    await lane(sink).prove(memory, spool)
+    assert list(sink.objects) == [MARKER]
+
+
+async def test_a_sink_that_lost_its_marker_is_offline_and_nothing_is_written(spool: Spool) -> None:
+    sink, memory = MemorySink(), Memory()
+    await lane(sink).prove(memory, spool)
+    unmounted = MemorySink()
+    with pytest.raises(SinkUnavailable, match="Is the disk mounted"):
+        await lane(unmounted).prove(memory, spool)
+    assert unmounted.objects == {}
+
+
+async def test_another_disk_in_the_same_place_is_refused(spool: Spool) -> None:
+    memory, other = Memory(), MemorySink()
+    await lane(MemorySink()).prove(memory, spool)
+    await lane(other).prove(Memory(), spool)
+    with pytest.raises(SinkUnavailable, match="another place than before"):
+        await lane(other).prove(memory, spool)
+
+
+async def test_a_sink_that_an_older_index_had_marked_is_taken_over(spool: Spool) -> None:
+    sink, first, second = MemorySink(), Memory(), Memory()
+    await lane(sink).prove(first, spool)
+    await lane(sink).prove(second, spool)
+    assert first.ids == second.ids
+
+
+async def test_a_damaged_marker_is_not_replaced(spool: Spool) -> None:
+    sink = MemorySink()
+    sink.objects[MARKER] = b"\0\0\0\0"
+    with pytest.raises(SinkUnavailable, match="cannot be read"):
+        await lane(sink).prove(Memory(), spool)
+    assert sink.objects[MARKER] == b"\0\0\0\0"
+
+
+# --- a proven copy
+
+
+async def test_a_copy_is_put_and_proven(content: Content) -> None:
+    sink = MemorySink()
+    assert await lane(sink).store(KEY, content) == KEY
+    assert sink.objects[KEY] == film(1)
+
+
+async def test_a_put_whose_answer_was_lost_is_seen_to_have_worked(content: Content) -> None:
+    class LosesTheAnswer(MemorySink):
+        async def put(self, key: Key, content: Content) -> None:
+            await super().put(key, content)
+            if len(self.puts) == 1:
+                raise SinkUnavailable("the line broke")
+
+    sink = LosesTheAnswer()
+    assert await lane(sink).store(KEY, content) == KEY
+    assert list(sink.objects) == [KEY]
+
+
+async def test_other_bytes_under_the_name_are_kept_beside_ours(content: Content) -> None:
+    sink = MemorySink()
+    sink.objects[KEY] = b"somebody else's"
+    for _ in range(2):
+        assert await lane(sink).store(KEY, content) == f"porch/2026/x_0123456789abcdef.conflict-{content.sha256[:8]}.mp4"
+    assert sink.objects[KEY] == b"somebody else's"
+    assert len(sink.objects) == 2
+
+
+class SaysOk(MemorySink):
+    async def put(self, key: Key, content: Content) -> None:
+        self.puts.append(key)
+
+
+class LosesAByte(MemorySink):
+    async def put(self, key: Key, content: Content) -> None:
+        await super().put(key, content)
+        self.objects[key] = self.objects[key][:-1]
+
+
+class FlipsAByte(MemorySink):
+    async def put(self, key: Key, content: Content) -> None:
+        await super().put(key, content)
+        self.objects[key] = bytes([self.objects[key][0] ^ 1]) + self.objects[key][1:]
+
+
+class FlipsAByteAndTellsNoHash(FlipsAByte):
+    async def stat(self, key: Key) -> Stored | None:
+        stored = await super().stat(key)
+        return stored and Stored(key=key, size=stored.size)
+
+
+@pytest.mark.parametrize("liar", [SaysOk, LosesAByte, FlipsAByte, FlipsAByteAndTellsNoHash])
+async def test_a_sink_that_says_ok_is_not_believed(liar: type[MemorySink], content: Content) -> None:
+    with pytest.raises(CopyDiffers):
+        await lane(liar()).store(KEY, content)
+
+
+# --- plugins that misbehave
+
+
+@pytest.mark.parametrize(
+    "fault", [ValueError("no"), KeyError("x"), SystemExit(3), asyncio.CancelledError(), RecursionError(), AssertionError()]
+)
+async def test_whatever_a_plugin_raises_is_contained_and_names_the_sink(fault: BaseException, content: Content) -> None:
+    class Raises(MemorySink):
+        async def put(self, key: Key, content: Content) -> None:
+            raise fault
+
+    with pytest.raises(PluginError, match="sink nas"):
+        await lane(Raises()).store(KEY, content)
+
+
+async def test_a_plugin_that_answers_nonsense_is_contained(content: Content) -> None:
+    class Nonsense(MemorySink):
+        async def stat(self, key: Key) -> Stored | None:
+            return True  # type: ignore[return-value]  # the fault
+
+    with pytest.raises(PluginError, match="bool in place of Stored"):
+        await lane(Nonsense()).store(KEY, content)
+
+
+async def test_a_put_that_hangs_is_ended(content: Content) -> None:
+    class Hangs(MemorySink):
+        async def put(self, key: Key, content: Content) -> None:
+            await asyncio.Event().wait()
+
+    with pytest.raises(SinkUnavailable, match="no answer in time"):
+        await lane(Hangs(), deadline=0.01).store(KEY, content)
+
+
+async def test_a_stop_goes_through_a_put(content: Content) -> None:
+    class Hangs(MemorySink):
+        async def put(self, key: Key, content: Content) -> None:
+            await asyncio.Event().wait()
+
+    storing = asyncio.ensure_future(lane(Hangs()).store(KEY, content))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    storing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await storing
+
+
+# --- an end to asking
+
+
+@pytest.mark.parametrize("fault", [SinkUnavailable("away"), ValueError("bug")])
+async def test_a_sink_that_fails_five_times_in_a_row_is_left_alone(fault: Exception, content: Content) -> None:
+    class Fails(MemorySink):
+        async def put(self, key: Key, content: Content) -> None:
+            self.puts.append(key)
+            raise fault
+
+    sink = Fails()
+    way = lane(sink)
+    for _ in range(8):
+        with pytest.raises(BlinkArchiveError):
+            await way.store(KEY, content)
+    assert way.closed
+    calls = len(sink.puts)
+    with pytest.raises(SinkUnavailable):
+        await way.store(KEY, content)
+    assert len(sink.puts) == calls
+
+
+async def test_a_full_sink_is_left_alone_at_once_and_not_asked_again(content: Content) -> None:
+    class Full(MemorySink):
+        async def put(self, key: Key, content: Content) -> None:
+            self.puts.append(key)
+            raise SinkFull("no room")
+
+    sink = Full()
+    way = lane(sink)
+    with pytest.raises(SinkFull):
+        await way.store(KEY, content)
+    assert way.closed == "no room"
+    assert len(sink.puts) == 1
+
+
+async def test_one_success_forgives_what_was_before(content: Content) -> None:
+    class Flaky(MemorySink):
+        async def put(self, key: Key, content: Content) -> None:
+            self.puts.append(key)
+            if len(self.puts) % 13:
+                raise SinkUnavailable("away")
+            self.objects[key] = content.path.read_bytes()
+
+    way = lane(Flaky())
+    for _ in range(4):
+        with pytest.raises(SinkUnavailable):
+            await way.store(KEY, content)
+    await way.store(KEY, content)
+    assert not way.closed
+
+
+# --- places
+
+
+async def test_places_are_given_in_the_order_of_asking_and_who_waits_can_be_sent_away() -> None:
+    places = Places(1)
+    assert await places.take([])
+    tickets: list[list[asyncio.Future[bool]]] = [[], [], []]
+    waiting = [asyncio.ensure_future(places.take(ticket)) for ticket in tickets]
+    await asyncio.sleep(0)
+    tickets[0][0].set_result(False)
+    places.leave()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert (waiting[0].result(), waiting[1].result(), waiting[2].done()) == (False, True, False)
+    places.leave()
+    assert await waiting[2]
+    places.leave()
+    assert await places.take([])
+
+
+async def test_a_place_given_to_somebody_who_is_stopped_is_not_lost() -> None:
+    places = Places(1)
+    assert await places.take([])
+    waiting = asyncio.ensure_future(places.take([]))
+    await asyncio.sleep(0)
+    places.leave()  # the place is given,
+    waiting.cancel()  # and its taker stopped before it could know
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await asyncio.wait_for(places.take([]), 1)
+
+
+async def test_taken_twice_under_the_second_name_is_one_object(content: Content) -> None:
+    sink = MemorySink()
+    sink.objects[KEY] = b"other"
+    await asyncio.gather(*(lane(sink).store(KEY, content) for _ in range(3)))
+    assert len(sink.objects) == 2
+    with pytest.raises(AlreadyThere):
+        await sink.put(KEY, content)

@@ -1,0 +1,200 @@
+"""The cloud's list, read while it moves: nothing that was there all along is missed."""
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import pytest
+
+from blinkarchive.blink import Blink, MediaItem, MediaPage
+from blinkarchive.clock import ManualClock
+from blinkarchive.errors import ListingIncomplete, LoginNeeded, ServerTrouble, Throttled, TokenRevoked, UpdateRequired
+from blinkarchive.interfaces import Batch, Body, Unreadable
+from blinkarchive.pace import PACES, Pace
+from blinkarchive.sources.media_list import MediaList
+
+START = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+def item(number: int, **facts: object) -> MediaItem:
+    at = START + timedelta(minutes=number)
+    words: dict[str, object] = {
+        "id": 2**33 + number,
+        "created_at": at,
+        "updated_at": at + timedelta(seconds=30),
+        "device_id": 5,
+        "device_name": "Porch",
+        "network_id": 6,
+        "network_name": "Home",
+        "source": "pir",
+        "media": f"/api/v2/accounts/1/media/clip/{number}.mp4",
+    }
+    return MediaItem(**(words | facts))  # type: ignore[arg-type]  # facts of a test
+
+
+class Cloud:
+    """A media list, newest first, in pages computed at the moment of asking; `between` may change it before each."""
+
+    def __init__(
+        self, items: list[MediaItem], *, size: int = 25, between: Callable[["Cloud", int], None] = lambda *_: None
+    ) -> None:
+        self.items = items
+        self.size = size
+        self.between = between
+        self.asked: list[int] = []
+        self.malformed: dict[int, tuple[Unreadable, ...]] = {}
+        self.opened: list[str] = []
+
+    async def media_page(self, since: datetime, page: int) -> MediaPage:
+        self.between(self, len(self.asked))
+        self.asked.append(page)
+        newest_first = sorted(self.items, key=lambda i: i.updated_at or i.created_at, reverse=True)
+        shown = [i for i in newest_first if (i.updated_at or i.created_at) >= since]
+        return MediaPage(
+            limit=self.size,
+            items=tuple(shown[(page - 1) * self.size : page * self.size]),
+            malformed=self.malformed.get(page, ()),
+        )
+
+    @asynccontextmanager
+    async def media(self, path: str) -> AsyncIterator[Body]:
+        self.opened.append(path)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b"film"
+
+        yield Body(length=4, type="video/mp4", chunks=chunks())
+
+
+def listing(cloud: Cloud) -> MediaList:
+    clock = ManualClock()
+    return MediaList("home", cast(Blink, cloud), pace=Pace(PACES["unlimited"], clock), clock=clock)
+
+
+async def read(cloud: Cloud, since: datetime = START) -> list[Batch]:
+    return [batch async for batch in listing(cloud).discover(since)]
+
+
+def ids(batches: list[Batch]) -> list[int]:
+    return [int(ref.clip.id.rpartition(":")[2]) - 2**33 for batch in batches for ref in batch.found]
+
+
+@pytest.mark.parametrize("size", [1, 25, 500])
+@pytest.mark.parametrize("number", [0, 1, 24, 25, 26, 51, 100])
+async def test_every_page_is_read_to_the_end_with_two_requests_a_page_at_most(size: int, number: int) -> None:
+    cloud = Cloud([item(n) for n in range(number)], size=size)
+    assert sorted(ids(await read(cloud))) == list(range(number))
+    pages = -(-number // size)
+    assert len(cloud.asked) <= max(1, 2 * pages)
+
+
+@pytest.mark.parametrize("seed", range(300))
+async def test_nothing_that_stays_is_missed_while_others_come_and_go(seed: int) -> None:
+    rng = random.Random(seed)
+    stay = {n for n in range(80) if rng.random() < 0.8}
+
+    def between(cloud: Cloud, asked: int) -> None:
+        if asked > 12:
+            return
+        if rng.random() < 0.4:
+            going = [i for i in cloud.items if i.id - 2**33 not in stay]
+            for gone in rng.sample(going, min(len(going), rng.randint(1, 6))):
+                cloud.items.remove(gone)
+        if rng.random() < 0.3:
+            cloud.items.append(item(1000 + asked))
+
+    cloud = Cloud([item(n) for n in range(80)], size=7, between=between)
+    found = ids(await read(cloud))
+    assert stay <= set(found)
+    assert len(found) == len(set(found))
+
+
+async def test_a_list_that_only_grows_at_its_top_is_not_read_again_and_again() -> None:
+    cloud = Cloud([item(n) for n in range(50)], size=10, between=lambda cloud, asked: cloud.items.append(item(1000 + asked)))
+    await read(cloud)
+    assert len(cloud.asked) < 20
+
+
+async def test_a_list_that_never_comes_to_rest_is_called_incomplete() -> None:
+    def between(cloud: Cloud, asked: int) -> None:
+        # each time a page has been passed, an old item turns up on it
+        if cloud.asked and cloud.asked[-1] > 2:
+            cloud.items.append(item(60 - asked, updated_at=START + timedelta(hours=2) - timedelta(seconds=asked)))
+        cloud.items.sort(key=lambda i: i.id)
+
+    cloud = Cloud([item(n, updated_at=START + timedelta(hours=2)) for n in range(100, 130)], size=10, between=between)
+    with pytest.raises(ListingIncomplete, match="changed each"):
+        await read(cloud)
+
+
+async def test_a_passing_fault_on_a_page_is_overcome() -> None:
+    faults = {1: ServerTrouble("500"), 3: Throttled("slow down", retry_after=5)}
+
+    def between(cloud: Cloud, asked: int) -> None:
+        if fault := faults.pop(asked, None):
+            raise fault
+
+    cloud = Cloud([item(n) for n in range(60)], between=between)
+    assert sorted(ids(await read(cloud))) == list(range(60))
+    assert not faults
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 4, 5, 6])
+async def test_an_error_on_any_page_makes_the_listing_incomplete_and_keeps_what_came(page: int) -> None:
+    def between(cloud: Cloud, asked: int) -> None:
+        if asked >= page - 1:
+            raise ServerTrouble("500", status=500)
+
+    cloud = Cloud([item(n) for n in range(70)], between=between)
+    got: list[Batch] = []
+    with pytest.raises(ListingIncomplete, match="could not be read: 500"):
+        async for batch in listing(cloud).discover(START):
+            got.append(batch)
+    assert len(ids(got)) == min(70, 25 * (page - 1))
+
+
+@pytest.mark.parametrize("error", [TokenRevoked(), UpdateRequired()])
+async def test_what_concerns_the_whole_account_keeps_its_own_name(error: LoginNeeded | UpdateRequired) -> None:
+    def between(cloud: Cloud, asked: int) -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        await read(Cloud([item(1)], between=between))
+
+
+async def test_what_has_no_video_now_is_left_out_with_its_reason() -> None:
+    cloud = Cloud([item(1), item(2, deleted=True), item(3, partial=True), item(4, media="")])
+    batches = await read(cloud)
+    assert ids(batches) == [1]
+    reasons = {int(left.item) - 2**33: left.reason for batch in batches for left in batch.left_out}
+    assert reasons == {2: "deleted", 3: "partial", 4: "no video"}
+
+
+async def test_malformed_items_come_once_even_without_an_id() -> None:
+    cloud = Cloud([item(n) for n in range(30)])
+    bad = Unreadable(item="", reason="no id", raw='{"created_at":1}'), Unreadable(item="9", reason="no time", raw='{"id":9}')
+    cloud.malformed = {1: bad, 2: bad}
+    batches = await read(cloud)
+    assert [each for batch in batches for each in batch.unreadable] == list(bad)
+    assert len(ids(batches)) == 30
+
+
+async def test_a_page_with_nothing_but_malformed_items_is_not_the_end() -> None:
+    cloud = Cloud([item(n) for n in range(5)], size=5)
+    cloud.malformed = {2: (Unreadable(item="1", reason="x", raw="{}"),)}
+    cloud_asked = await read(cloud)
+    assert 3 in cloud.asked
+    assert len(ids(cloud_asked)) == 5
+
+
+async def test_a_clip_carries_its_facts_and_its_way() -> None:
+    cloud = Cloud([item(3, created_at=datetime(2026, 5, 1, 1, 2, 3, tzinfo=UTC))])
+    [ref] = [ref for batch in await read(cloud) for ref in batch.found]
+    assert ref.clip.id == f"cloud:home:{2**33 + 3}"
+    assert (ref.clip.camera, ref.clip.camera_id, ref.clip.network, ref.clip.network_id) == ("Porch", "5", "Home", "6")
+    assert ref.clip.recorded_at == datetime(2026, 5, 1, 1, 2, 3, tzinfo=UTC)
+    async with ref.open() as body:
+        assert [chunk async for chunk in body.chunks] == [b"film"]
+    assert cloud.opened == ["/api/v2/accounts/1/media/clip/3.mp4"]
