@@ -9,13 +9,12 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar, get_args
-from urllib.parse import urlsplit
 
 import platformdirs
 
+from blinkarchive.blink.endpoints import own_origin
 from blinkarchive.convert import FromEnvironment, Place, Problems, SecretRef, Size, build, nearest, types_of
 from blinkarchive.errors import ConfigError
 from blinkarchive.model import SinkName, SourceName
@@ -66,20 +65,8 @@ def _five_fields(cron: str) -> None:
         raise ValueError(f'"{cron}" is not five fields: minute, hour, day, month, day of the week')
 
 
-def _server(url: str) -> None:
-    parts = urlsplit(url)
-    host, _ = parts.hostname or "", parts.port
-    if parts.scheme not in ("https", "http") or not host or parts.username or parts.query or parts.fragment:
-        raise ValueError(f'"{url}" is not the address of a server, such as https://host')
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise ValueError(f"plain http would send the password in clear to {host}; only this machine may be reached so")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _server(address: str) -> None:
+    own_origin(address, "not a server")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +77,8 @@ class ArchiveConfig:
     state: Path = field(default_factory=lambda: platformdirs.user_state_path("blinkarchive"))
     #: The template of the clips' names in every sink.
     name: str = field(default=DEFAULT_TEMPLATE, metadata={"check": Namer})
-    #: Clips on their way at the same time.
-    in_flight: int = field(default=4, metadata={"check": _positive})
+    #: How many clips may be on their way before the first sink holds them.
+    in_flight: int = field(default=64, metadata={"check": _positive})
     #: The most a clip may have; a larger one is refused.
     largest_clip: Size = LARGEST_CLIP
     #: What fetching leaves free on the disk of `state`.

@@ -219,27 +219,36 @@ def _value(hint: Any, value: object, place: Place, key: str, problems: Problems)
     """The value as the type wants it; raises `_Wrong` when it cannot be."""
     origin, inside = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        others = [other for other in inside if other is not type(None)]
-        if len(others) == 1:
-            return _value(others[0], value, place, key, problems)
-    elif origin is Literal:
+        return _one_of([other for other in inside if other is not type(None)], value, place, key, problems)
+    if origin is Literal:
         return _choice({str(choice): choice for choice in inside}, value)
-    elif isinstance(hint, type) and issubclass(hint, Enum):
+    if isinstance(hint, type) and issubclass(hint, Enum):
         return _choice({str(member.value): member for member in hint}, value)
-    elif origin in (tuple, list, frozenset):
+    if origin in (tuple, list, frozenset):
         items = [_value(inside[0], item, place, key, problems) for item in _parsed(list, "a list: [ …, … ]", value)]
         return origin(items)
-    elif origin in (dict, Mapping):
+    if origin in (dict, Mapping):
         table = _parsed(dict, "a table: { key = … }", value)
         return {name: _value(inside[1], item, place.inner(key), name, problems) for name, item in table.items()}
-    elif hint in _PLAIN:
+    if hint in _PLAIN:
         return _PLAIN[hint](value, place)
-    elif is_dataclass(hint) and isinstance(hint, type):
+    if is_dataclass(hint) and isinstance(hint, type):
         made = build(hint, _parsed(dict, "a table: { key = … }", value), place.inner(key), problems)
         if made is None:
             raise _Wrong
         return made
     raise PluginError(f"[{place.table}] {key}: a table cannot fill a field of the type {hint}")
+
+
+def _one_of(hints: Sequence[Any], value: object, place: Place, key: str, problems: Problems) -> Any:
+    """The value as the first type that takes it."""
+    said = []
+    for hint in hints:
+        try:
+            return _value(hint, value, place, key, problems)
+        except _Wrong as wrong:
+            said.append(str(wrong))
+    raise _Wrong(", or ".join(said))
 
 
 def _choice(choices: Mapping[str, object], value: object) -> object:

@@ -1,0 +1,5 @@
+"""The command line: one module a verb, each loaded when it is called."""
+
+from blinkarchive.cli.root import main
+
+__all__ = ["main"]

@@ -1,0 +1,73 @@
+"""Exit codes, and which error leads to which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+
+from blinkarchive.errors import ArchiveBusy, BlinkArchiveError, ConfigError, LoginNeeded
+from blinkarchive.model import RunReport
+
+
+class Exit(IntEnum):
+    """How a command ended. Scripts depend on these numbers; there may be more of them one day."""
+
+    DONE = 0
+    """All done."""
+    ERROR = 1
+    """An error."""
+    USAGE = 2
+    """The command line or the config cannot be used."""
+    SOME_FAILED = 3
+    """Some clips or sinks failed; what is stored is stored, and the next run tries again."""
+    SIGN_IN = 4
+    """An account needs a person to sign in: `blinkarchive login`."""
+    BUSY = 5
+    """Another run holds the archive."""
+    DAMAGE = 6
+    """A check found a damaged or missing copy."""
+    STOPPED = 130
+    """Stopped by a signal."""
+
+
+def exit_for(error: BaseException) -> Exit:
+    """The code for an error; for several, that of the most telling one."""
+    kinds = {_exit_for_one(one) for one in leaves(error)}
+    return next(code for code in (Exit.USAGE, Exit.BUSY, Exit.SIGN_IN, Exit.ERROR) if code in kinds)
+
+
+def exit_for_report(report: RunReport) -> Exit:
+    """The code for a run that came to its end."""
+    if report.stopped:
+        return Exit.STOPPED
+    if report.login_needed:
+        return Exit.SIGN_IN
+    if report.total.failed or report.total.gave_up or not report.complete:
+        return Exit.SOME_FAILED
+    return Exit.DONE
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors inside groups of errors."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether the message of an error is written for people."""
+    return all(isinstance(one, BlinkArchiveError | OSError) for one in leaves(error))
+
+
+def _exit_for_one(error: BaseException) -> Exit:
+    match error:
+        case ConfigError():
+            return Exit.USAGE
+        case ArchiveBusy():
+            return Exit.BUSY
+        case LoginNeeded():
+            return Exit.SIGN_IN
+        case _:
+            return Exit.ERROR

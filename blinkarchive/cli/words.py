@@ -1,0 +1,116 @@
+"""What goes to stdout (data) and to stderr (talk), and how numbers are said to people."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TextIO
+
+from blinkarchive.secret import redact
+from blinkarchive.when import MachineZone
+
+TITLES = {"ok": "green", "warn": "yellow", "fail": "red"}
+"""The words of a check, and their colours on a terminal."""
+
+
+def data(line: str) -> None:
+    """A line of data, on stdout. Raises `OSError` when stdout does not take it."""
+    if sys.stdout is not None:
+        sys.stdout.write(f"{line}\n")
+
+
+def record(values: Mapping[str, object]) -> None:
+    """One JSON object on one line of stdout. Raises `OSError` when stdout does not take it."""
+    plain = sys.stdout is None or (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    data(json.dumps(values, ensure_ascii=plain))
+
+
+def talk(line: str) -> None:
+    """A line for a person, on stderr; secrets and control characters are hidden. When nobody takes it, it is gone."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"{redact(line)}\n")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on stdout: as wide as the terminal; without one, every row is one line."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if sys.stdout is None:
+        return
+    on_terminal = is_terminal(sys.stdout)
+    console = Console(file=sys.stdout, width=None if on_terminal else 100_000, highlight=False, emoji=False, soft_wrap=False)
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(printable(cell), style=TITLES.get(cell, "")) for cell in row))
+    with console.capture() as capture:
+        console.print(drawn)
+    for line in capture.get().splitlines():
+        data(line.rstrip())
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person reads this stream on a terminal."""
+    try:
+        return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+    except ValueError:
+        return False
+
+
+def printable(text: str) -> str:
+    """A text from outside, such as a camera's name, without anything that a terminal would obey."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def count(number: int, thing: str, things: str | None = None) -> str:
+    """`1 clip`, `2 clips`, `12,345 clips`."""
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}"
+
+
+def size(number: float) -> str:
+    """`0 B`, `999 B`, `1.5 MB`: powers of 1000, as disks are sold."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 999.5:
+            return f"{number:.0f} {unit}" if unit == "B" or number >= 99.5 else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def length(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 days`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return count(whole // 86400, "day")
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """How long ago a moment was, in words."""
+    passed = now - moment
+    return "just now" if passed < timedelta(seconds=1) else f"{length(passed.total_seconds())} ago"
+
+
+def moment(when: datetime) -> str:
+    """A time in the zone of this machine, with its offset: `2026-03-01 09:34:00 +01:00`."""
+    local = when.astimezone(MachineZone())
+    offset = local.isoformat()[-6:]
+    return f"{local:%Y-%m-%d %H:%M:%S} {offset}"
+
+
+def iso(when: datetime | None) -> str | None:
+    """A time for programs: UTC, `2026-03-01T08:34:00Z`."""
+    return None if when is None else when.astimezone(UTC).isoformat().replace("+00:00", "Z")
