@@ -1,0 +1,16 @@
+"""Keeps clips in a folder on this machine: a disk, a stick, or a mounted share."""
+
+from collections.abc import Iterable
+
+from blinkarchive import SinkType, hookimpl
+from blinkarchive_disk.sink import DiskOptions, open_disk
+
+__all__ = ["DISK", "DiskOptions", "open_disk"]
+
+DISK = SinkType(kind="disk", options=DiskOptions, open=open_disk, help="A folder: on a disk, a stick or a mounted share.")
+
+
+@hookimpl
+def blinkarchive_sink_types() -> Iterable[SinkType[DiskOptions]]:
+    """Offer the one kind there is here."""
+    return (DISK,)

@@ -1,0 +1,152 @@
+"""The disk sink: its options, and its asynchronous face over a store that blocks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Generic, TypeVar
+
+from blinkarchive import ConfigError, Content, Key, Sink, Stored
+from blinkarchive.files import Files
+from blinkarchive_disk.names import size_of
+from blinkarchive_disk.store import Store
+
+T = TypeVar("T")
+
+THREADS = 16
+"""So many puts can wait for the disk side by side: flushes that run together cost little more than one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskOptions:
+    """What `[sink.NAME]` takes beside `type = "disk"`."""
+
+    path: str = field(metadata={"help": "the folder: absolute, or beginning with ~; made when only its last part is missing"})
+    min_free: int | str | None = field(
+        default=None,
+        metadata={"help": 'what stays free on that disk, such as "200 MB"; by default 1 % or 200 MB, whichever is more'},
+    )
+
+
+@asynccontextmanager
+async def open_disk(options: DiskOptions, files: Files | None = None) -> AsyncIterator[Sink]:
+    """Open a folder as a sink. `files` takes the place of the real file operations in tests.
+
+    Raises `ConfigError` for a path that is relative or a file, and for a size that is none; `SinkUnavailable` when the folder
+    cannot be reached. Leaving waits for what still runs in threads, so that nothing is written after it.
+    """
+    path = Path(options.path).expanduser()
+    if not path.is_absolute():
+        raise ConfigError(
+            f'path = "{options.path}" must be absolute or begin with ~, to be the same place wherever the program is started'
+        )
+    min_free = None if options.min_free is None else size_of(options.min_free)
+    store = Store(path, files=files or Files(), min_free=min_free, mode=0o666 & ~_umask())
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="blinkarchive-disk")
+    try:
+        await asyncio.wrap_future(pool.submit(store.open))
+        yield DiskSink(store, pool)
+    finally:
+        await asyncio.to_thread(_close, pool, store)
+
+
+class DiskSink:
+    """A folder on this machine as a sink.
+
+    Cancelling lets go at once. The worker thread cannot be interrupted: it notices at its next chunk, or right before the object
+    would become visible, and cleans up after itself. So a cancelled put stored all or nothing, perhaps a moment later.
+    """
+
+    def __init__(self, store: Store, pool: ThreadPoolExecutor) -> None:
+        self._store = store
+        self._pool = pool
+
+    async def put(self, key: Key, content: Content) -> None:
+        """Store a content: see `Sink.put`."""
+        await self._run(partial(self._store.put, key, content))
+
+    async def stat(self, key: Key) -> Stored | None:
+        """Size and hash, both read from the stored bytes: see `Sink.stat`."""
+        return await self._run(partial(self._store.stat, key))
+
+    @asynccontextmanager
+    async def open(self, key: Key, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The stored bytes: see `Sink.open`. A missing object shows with the first chunk."""
+        steps = _Steps(self._pool, self._store.read(key, start))
+        try:
+            yield steps
+        finally:
+            steps.close()
+
+    async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
+        """What is stored, folder by folder: see `Sink.list`. Symbolic links are not followed, and one to a folder is an error."""
+        steps = _Steps(self._pool, self._store.walk(prefix))
+        try:
+            async for page in steps:
+                for stored in page:
+                    yield stored
+        finally:
+            steps.close()
+
+    async def delete(self, key: Key) -> None:
+        """Remove an object: see `Sink.delete`. Its folder stays, even when empty."""
+        await self._run(lambda _stop: self._store.delete(key))
+
+    async def _run(self, work: Callable[[Event], T]) -> T:
+        stop = Event()
+        try:
+            return await asyncio.wrap_future(self._pool.submit(work, stop))
+        finally:
+            stop.set()
+
+
+class _Steps(Generic[T]):
+    """A generator that blocks, taken step by step in worker threads."""
+
+    def __init__(self, pool: ThreadPoolExecutor, generator: Generator[T, None, None]) -> None:
+        self._pool = pool
+        self._generator = generator
+        self._step: Future[T | _End] | None = None
+
+    def __aiter__(self) -> _Steps[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        self._step = self._pool.submit(next, self._generator, _END)
+        item = await asyncio.wrap_future(self._step)
+        if isinstance(item, _End):
+            raise StopAsyncIteration
+        return item
+
+    def close(self) -> None:
+        """Close the generator: at once, or right after a step that still runs because its waiter was cancelled."""
+        if self._step is None:
+            self._generator.close()
+        else:
+            self._step.add_done_callback(lambda _step: self._generator.close())
+
+
+class _End:
+    """Stands for the end of a generator, as a thread cannot hand over a `StopIteration`."""
+
+
+_END = _End()
+
+
+def _umask() -> int:
+    """The owner's umask. It can only be read by setting it; what is created in that moment by others is private, not public."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _close(pool: ThreadPoolExecutor, store: Store) -> None:
+    pool.shutdown()
+    store.close()
