@@ -1,0 +1,112 @@
+"""What an answer means: the record it promised, or the error it stands for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+from blinkarchive.blink import wire
+from blinkarchive.blink.exchange import REDIRECTS, Answer
+from blinkarchive.errors import (
+    BadClip,
+    Busy,
+    ClientRefused,
+    ClipGone,
+    Forbidden,
+    ServerTrouble,
+    SourceError,
+    Throttled,
+    Unauthorized,
+    UpdateRequired,
+)
+
+T = TypeVar("T")
+
+#: By Blink's own code, whatever the HTTP status is: some failures come with a 200.
+_BY_CODE: dict[int, type[SourceError]] = {
+    101: Unauthorized,
+    105: UpdateRequired,
+    307: Busy,
+    700: ClipGone,
+    1700: Busy,
+    2102: Busy,
+}
+_BY_STATUS: dict[int, type[SourceError]] = {
+    401: Unauthorized,
+    403: Throttled,
+    406: ClientRefused,
+    408: ServerTrouble,
+    409: Busy,
+    426: UpdateRequired,
+    429: Throttled,
+}
+#: Where a clip's bytes were asked for.
+_BY_STATUS_OF_MEDIA: dict[int, type[SourceError]] = {403: Forbidden, 404: ClipGone, 410: ClipGone}
+
+
+def read(answer: Answer, decode: Callable[[bytes], T], *, what: str, now: datetime) -> T:
+    """What the answer promised. Raises the `SourceError` it stands for when it is something else."""
+    if not 200 <= answer.status < 300:
+        raise refusal(answer, what=what, now=now)
+    try:
+        return decode(answer.body)
+    except wire.NotAsPromised as error:
+        raise refusal(answer, what=what, now=now, because=str(error)) from None
+
+
+def refusal(answer: Answer, *, what: str, now: datetime, media: bool = False, because: str = "") -> SourceError:
+    """The error that an answer stands for; `because` says what is wrong with one that came with a good status."""
+    complaint = wire.complaint(answer.body)
+    kind = _kind(answer.status, complaint.code, media=media)
+    said = complaint.text or because or ("" if complaint.code else _excerpt(answer))
+    numbers = f"HTTP {answer.status}" + (f", code {complaint.code}" if complaint.code is not None else "")
+    return kind(
+        f"{what}: {said} ({numbers})" if said else f"{what}: {numbers}",
+        status=answer.status,
+        code=complaint.code,
+        retry_after=retry_after(answer.headers.get("retry-after"), now),
+    )
+
+
+def _kind(status: int, code: int | None, *, media: bool) -> type[SourceError]:
+    if media and status in _BY_STATUS_OF_MEDIA:
+        return _BY_STATUS_OF_MEDIA[status]
+    if media and status == 200 and code not in _BY_CODE:
+        return BadClip
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status >= 500 or status < 300 or status in REDIRECTS:
+        return ServerTrouble
+    return SourceError
+
+
+def _excerpt(answer: Answer) -> str:
+    """The beginning of a body that is not JSON: often a page for people that says what is wrong."""
+    return wire.excerpt(answer.body) if answer.type.startswith("text/") else ""
+
+
+def is_no_clip(answer: Answer) -> bool:
+    """Whether an answer with status 200 says by its type that it holds a message, and no film or picture."""
+    return answer.type.startswith("text/") or answer.type.partition("/")[2].endswith(("json", "xml"))
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """The seconds that a `Retry-After` header asks for, from a number or a date; None for what makes no sense."""
+    if value is None:
+        return None
+    text = value.strip()
+    try:
+        seconds = float(text) if text[:1].isdigit() else (_date(text) - now).total_seconds()
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _date(text: str) -> datetime:
+    date = parsedate_to_datetime(text)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -1,0 +1,173 @@
+"""One Blink account: signing in, its devices, its clips."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blinkarchive.blink import endpoints, login, wire
+from blinkarchive.blink.attempts import Attempts
+from blinkarchive.blink.endpoints import Endpoints
+from blinkarchive.blink.exchange import Flow
+from blinkarchive.blink.http import Deadlines, Http
+from blinkarchive.blink.login import PendingSignIn
+from blinkarchive.blink.session import Session
+from blinkarchive.blink.tokens import TokenFile, Tokens
+from blinkarchive.clock import Clock
+from blinkarchive.errors import CodeNeeded, LoginNeeded, ServerTrouble, WrongCode
+from blinkarchive.files import Files
+from blinkarchive.interfaces import Body
+from blinkarchive.secret import Secret
+
+if TYPE_CHECKING:
+    import aiohttp
+
+
+class Blink:
+    """A Blink account. Open it with `Blink.open`.
+
+    Every method raises `LoginNeeded` when a person has to sign in first, and another `SourceError` for what the server
+    says or fails to say. Nothing is tried again in here, but a request whose token had ended.
+    """
+
+    def __init__(self, http: Http, servers: Endpoints, session: Session, attempts: Attempts, clock: Clock) -> None:
+        self._http = http
+        self._servers = servers
+        self._session = session
+        self._attempts = attempts
+        self._clock = clock
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        token_file: Path,
+        *,
+        servers: Endpoints | None = None,
+        session: aiohttp.ClientSession | None = None,
+        before_request: Callable[[], Awaitable[None]] | None = None,
+        on_refresh: Callable[[Tokens], None] | None = None,
+        deadlines: Deadlines | None = None,
+        ca_file: Path | None = None,
+        clock: Clock | None = None,
+        files: Files | None = None,
+    ) -> AsyncIterator[Blink]:
+        """The account whose tokens are kept in `token_file`; nothing is sent yet.
+
+        A `session` that is given stays the giver's; without one, one is made and closed. `before_request` is awaited before each
+        request. `on_refresh` is called with new tokens, after they were saved.
+        """
+        servers, clock = servers or Endpoints(), clock or Clock()
+        http = Http(servers, session=session, deadlines=deadlines, before_request=before_request, ca_file=ca_file)
+        tokens = TokenFile(token_file, files=files)
+        attempts = Attempts(token_file, clock=clock, files=files)
+        async with http, Session(http, servers, tokens, clock=clock, on_refresh=on_refresh) as signed_in:
+            yield cls(http, servers, signed_in, attempts, clock)
+
+    # Signing in
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens in use. Raises `LoginNeeded` when there are none."""
+        return self._session.tokens
+
+    @property
+    def pending(self) -> PendingSignIn | None:
+        """The sign-in that waits for its code, when it is not too old to be worth a code."""
+        waiting = self._attempts.waiting(self._servers)
+        return waiting if waiting is not None and self._attempts.is_fresh(waiting) else None
+
+    async def sign_in(self, username: str, password: Secret) -> None:
+        """Sign in: one attempt, at once, because a person asked for it.
+
+        Raises `CodeNeeded` when Blink sent a sign-in code: go on with `send_code`, here or in another process. Raises
+        `WrongPassword`, `LoginLimit`, or another `SourceError`.
+        """
+        hardware_id = self._attempts.hardware_id()
+        now = self._clock.now()
+        flow = login.sign_in(self._servers, username, password, hardware_id=hardware_id, now=now)
+        result = await self._http.run(flow)
+        if isinstance(result, PendingSignIn):
+            self._attempts.wait_for_code(result)
+            raise CodeNeeded(f"{result.sent}; run `blinkarchive login --code CODE`")
+        await self._signed_in(result, hardware_id)
+
+    async def send_code(self, code: Secret) -> None:
+        """Give the code that a sign-in waits for.
+
+        Raises `WrongCode`, after which another code may be given, or `LoginNeeded` when no sign-in waits.
+        """
+        pending = self.pending
+        if pending is None:
+            raise LoginNeeded("no sign-in waits for a code; sign in again")
+        flow: Flow[wire.Grant] = login.send_code(pending, code, now=self._clock.now())
+        try:
+            grant = await self._http.run(flow)
+        except WrongCode:
+            raise
+        except ServerTrouble as error:
+            if error.status is not None and error.status < 500:
+                self._attempts.forget_waiting()  # the server has forgotten it, so it cannot be resumed
+            raise
+        await self._signed_in(grant, pending.hardware_id)
+
+    async def ensure_signed_in(self, username: str | None = None, password: Secret | None = None) -> None:
+        """Be signed in, without a person: by the saved tokens, else by the password if there is one.
+
+        At most one sign-in an hour is tried in this way, whatever happens in between, and none while one waits for its code.
+        Raises `LoginHeldBack`, `CodeNeeded`, `TokenRevoked` or another `LoginNeeded` when only a person can go on.
+        """
+        try:
+            await self._session.fresh()
+        except LoginNeeded:
+            if not username or password is None:
+                raise
+            waiting = self._attempts.waiting(self._servers)
+            if waiting is not None:
+                raise CodeNeeded(f"{waiting.sent}; run `blinkarchive login`") from None
+            await self._attempts.hold_back(self._servers.oauth)
+            await self.sign_in(username, password)
+
+    async def adopt(self, tokens: Tokens) -> None:
+        """Be signed in with tokens that were brought from elsewhere, as the device that they were issued to."""
+        self._attempts.keep_hardware_id(tokens.hardware_id)
+        await self._session.begin(tokens)
+
+    async def _signed_in(self, grant: wire.Grant, hardware_id: str) -> None:
+        tokens = Tokens.granted(grant, self._servers, hardware_id=hardware_id, now=self._clock.now())
+        await self._session.begin(tokens)
+        self._attempts.forget_waiting()
+
+    # The account
+
+    async def account_id(self) -> int:
+        """The account's number."""
+        account = (await self._session.account()).account_id
+        assert account is not None  # `account` has looked it up
+        return account
+
+    async def homescreen(self) -> wire.Homescreen:
+        """All devices of the account."""
+        target = endpoints.homescreen(await self.account_id())
+        return await self._session.get(target, wire.homescreen, what="the list of devices")
+
+    async def media_page(self, since: datetime, page: int) -> wire.MediaPage:
+        """One page (from 1) of the clips that changed since a time (aware): newest first, as far as was seen.
+
+        The end is a page without items. The list is made anew for each page, so items may come twice, and one may be
+        missed when another is deleted in between.
+        """
+        target = endpoints.media_changed(await self.account_id(), since, page)
+        return await self._session.get(target, wire.media_page, what="the list of clips")
+
+    def media(self, address: str) -> AbstractAsyncContextManager[Body]:
+        """The bytes behind an address that a list of clips gave, as they come.
+
+        Raises `ForeignHost` for an address that is not on the account's server (nothing is sent), `Forbidden`, `ClipGone`,
+        `BadClip`, or another `SourceError`, on entering or while reading. That the bytes are a whole clip is for the
+        reader to check: a body without a length may end early unnoticed.
+        """
+        return self._session.media(address)

@@ -1,0 +1,162 @@
+"""Where Blink's servers are, which of their addresses exist, and which addresses may be trusted with a credential."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import unquote, urlsplit
+
+from blinkarchive.errors import ConfigError, ForeignHost
+
+_TIER = re.compile(r"[a-z0-9]{1,8}")
+_HOST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
+_TARGET = re.compile(r"/(?:[A-Za-z0-9._~/%-]*)(?:\?[!-~]*)?")
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """One server: credentials are given to an origin as a whole or not at all."""
+
+    scheme: str
+    #: In lower case; an IPv6 address is without its brackets.
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}" + ("" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}")
+
+
+OAUTH = Origin(scheme="https", host="api.oauth.blink.com", port=443)
+FIRST = Origin(scheme="https", host="rest-prod.immedia-semi.com", port=443)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """The servers of one account: Blink's own, or one that the owner named to stand in for all of them."""
+
+    oauth: Origin = OAUTH
+    #: Where the account's tier is asked for.
+    first: Origin = FIRST
+
+    @classmethod
+    def of(cls, *, api_url: str | None = None, oauth_url: str | None = None) -> Endpoints:
+        """Blink's servers, or others in their place. Raises `ConfigError` for an address that cannot be trusted."""
+        return cls(
+            oauth=own_origin(oauth_url, "oauth_url") if oauth_url else OAUTH,
+            first=own_origin(api_url, "api_url") if api_url else FIRST,
+        )
+
+    def rest(self, tier: str | None) -> Origin:
+        """The server that holds the data of an account of this tier. Raises `ForeignHost` for what is no tier."""
+        if self.first != FIRST or tier is None:
+            return self.first
+        if not _TIER.fullmatch(tier):
+            raise ForeignHost(f"Blink named a tier that cannot be part of a host name: {tier[:40]!r}")
+        return Origin(scheme="https", host=f"rest-{tier}.immedia-semi.com", port=443)
+
+    def trusted(self, origin: Origin) -> bool:
+        """Whether anything at all may be sent there."""
+        if origin in (self.oauth, self.first):
+            return True
+        name = re.fullmatch(r"rest-([a-z0-9]{1,8})\.immedia-semi\.com", origin.host)
+        return self.first == FIRST and name is not None and (origin.scheme, origin.port) == ("https", 443)
+
+
+def own_origin(address: str, key: str) -> Origin:
+    """The origin of an address that the owner wrote under `key`: https, or plain http to this machine alone.
+
+    Raises `ConfigError` for anything else: another scheme, a user name, a path, a host name that is not plain ASCII.
+    """
+
+    def refuse(why: str) -> ConfigError:
+        return ConfigError(f"{key}: {why}")
+
+    if re.search(r"[^!-~]|\\", address):
+        raise refuse("an address has only plain characters")
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise refuse(f"not an address ({error})") from error
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise refuse("an address begins with https:// (or http:// for this machine)")
+    if "@" in parts.netloc:
+        raise refuse("an address has no user name or password in it")
+    if parts.path not in ("", "/") or "?" in address or "#" in address:
+        raise refuse("an address ends after its host and port")
+    if port == 0 or not (_HOST_NAME.fullmatch(host) or ":" in host):
+        raise refuse("an address names a host, and no dot follows it")
+    if parts.scheme == "http" and not _is_this_machine(host):
+        raise refuse("plain http is for this machine alone (127.0.0.1, ::1, localhost); use https")
+    return Origin(scheme=parts.scheme, host=host, port=port or _DEFAULT_PORTS[parts.scheme])
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def target_on(origin: Origin, address: str) -> str:
+    """The path and query to ask `origin` for, from a path or an absolute address that a server gave us.
+
+    The authority of the address is compared and then thrown away: what is sent goes to `origin` in any case.
+    Raises `ForeignHost` when the address leads elsewhere or is not one that Blink would give.
+    """
+    target = address
+    if not address.startswith("/"):
+        if re.search(r"[^!-~]|\\", address):
+            raise ForeignHost(f"an address with characters that none has: {address[:80]!r}")
+        try:
+            parts = urlsplit(address)
+            there = (parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme))
+        except ValueError as error:
+            raise ForeignHost(f"not an address: {address[:80]!r}") from error
+        if there != (origin.scheme, origin.host, origin.port) or "@" in parts.netloc:
+            raise ForeignHost(f"the address leads to {parts.netloc[:80]!r}, which is not {origin}")
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+    check_target(target)
+    return target
+
+
+def check_target(target: str) -> None:
+    """Raise `ForeignHost` unless this is a plain path, with or without a query."""
+    path = target.partition("?")[0]
+    # A server may decode a path once more than we think, so the rules hold for the decoded path as well.
+    decoded = unquote(path, errors="replace")
+    if not _TARGET.fullmatch(target) or "#" in target or "\\" in target:
+        raise ForeignHost(f"not a path that Blink would give: {target[:80]!r}")
+    if any(part in form for form in (path, decoded) for part in ("//", "..", "\\")) or not decoded.isprintable():
+        raise ForeignHost(f"not a path that Blink would give: {target[:80]!r}")
+
+
+# The paths. What they answer is in `wire`.
+
+AUTHORIZE = "/oauth/v2/authorize"
+SIGN_IN = "/oauth/v2/signin"
+VERIFY = "/oauth/v2/2fa/verify"
+TOKEN = "/oauth/token"  # noqa: S105  # a path, not a password
+TIER = "/api/v1/users/tier_info"
+
+
+def homescreen(account: int) -> str:
+    """All devices of an account."""
+    return f"/api/v3/accounts/{account}/homescreen"
+
+
+def media_changed(account: int, since: datetime, page: int) -> str:
+    """One page, from 1, of the clips that changed since a time (aware), in whole seconds rounded down.
+
+    The "+" of the zone is escaped: a server that decodes the query as a form would read a bare one as a space.
+    """
+    if since.tzinfo is None:
+        raise ValueError(f"a time without a zone: {since!r}")
+    moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"/api/v1/accounts/{account}/media/changed?since={moment}%2B0000&page={page}"

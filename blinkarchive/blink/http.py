@@ -1,0 +1,251 @@
+"""The one way out: requests to trusted servers, with deadlines, bounded answers, streamed bodies and our own errors."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDict
+from yarl import URL
+
+from blinkarchive.blink.endpoints import Endpoints
+from blinkarchive.blink.exchange import MAX_HOPS, REDIRECTS, Answer, Flow, Request, shown
+from blinkarchive.errors import BadClip, ForeignHost, ServerTrouble, SourceError, Unreachable
+from blinkarchive.secret import redact
+
+T = TypeVar("T")
+
+LARGEST_ANSWER = 32 * 1024 * 1024
+"""The longest JSON answer that is read, in bytes. A full page of clips is a few hundred thousand."""
+
+SMALL_BUFFER = 64 * 1024
+READ_BUFFER = 256 * 1024
+"""How much of a body may wait to be taken, in bytes; the transport is stopped at twice of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """How long the other side may take, in seconds, and how slow it may be."""
+
+    connect: float = 10.0
+    #: Between two pieces of an answer.
+    silence: float = 30.0
+    #: For a whole answer, other than a clip.
+    whole: float = 30.0
+    #: For a whole clip.
+    clip: float = 600.0
+    #: A clip may begin slowly; after `patience` it must have come with `slowest` bytes a second on average.
+    patience: float = 30.0
+    slowest: float = 4096.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """An answer whose body is still to come."""
+
+    answer: Answer
+    #: What the server says it will send, in bytes; None when it does not say.
+    length: int | None
+    chunks: AsyncIterator[bytes]
+
+
+class Http:
+    """Carries out requests. It knows nothing of tokens: it takes them only where `endpoints` trusts the server.
+
+    It makes its own aiohttp session and closes it, unless one is given, which stays the giver's. `before_request` is
+    awaited before each request, and may hold it back.
+    """
+
+    def __init__(
+        self,
+        servers: Endpoints,
+        *,
+        session: aiohttp.ClientSession | None = None,
+        deadlines: Deadlines | None = None,
+        before_request: Callable[[], Awaitable[None]] | None = None,
+        ca_file: Path | None = None,
+    ) -> None:
+        self._servers = servers
+        self._given = session
+        self._session = session
+        self._deadlines = deadlines or Deadlines()
+        self._before_request = before_request
+        self._ca_file = ca_file
+
+    async def __aenter__(self) -> Self:
+        if self._session is None:
+            trust = ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=trust), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+            )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None and self._session is not self._given:
+            await self._session.close()
+        self._session = self._given
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Carry out a conversation, and return what it was for."""
+        try:
+            request = next(flow)
+            while True:
+                request = flow.send(await self.exchange(request))
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        finally:
+            flow.close()
+
+    async def exchange(self, request: Request) -> Answer:
+        """Send one request and take its whole answer, whatever its status; a redirect is an answer.
+
+        Raises `Unreachable`, `ServerTrouble` or `ForeignHost`.
+        """
+        await self._may_send(request)
+        with translated(request.what):
+            async with self._send(request, whole=self._deadlines.whole, read_bufsize=SMALL_BUFFER) as response:
+                return _answer(response, await _bounded(response, request.what))
+
+    async def get(self, request: Request) -> Answer:
+        """`exchange` for a GET, over at most three redirects within the same server."""
+        for _ in range(MAX_HOPS + 1):
+            answer = await self.exchange(request)
+            if answer.status not in REDIRECTS:
+                return answer
+            request = request.to(answer.location)
+        raise ServerTrouble(f"{request.what}: more than {MAX_HOPS} redirects", status=answer.status)
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncIterator[Incoming]:
+        """Send a GET and give its answer as it comes, over at most three redirects within the same server.
+
+        The answer to a failure (any status but 200) has its body in `answer.body`. What goes wrong with a body that
+        has begun is a `BadClip`.
+        """
+        request = request.with_headers(Accept_Encoding="identity")
+        for _ in range(MAX_HOPS + 1):
+            async with self._stream_once(request) as incoming:
+                if incoming.answer.status not in REDIRECTS:
+                    yield incoming
+                    return
+            request = request.to(incoming.answer.location)
+        raise ServerTrouble(f"{request.what}: more than {MAX_HOPS} redirects", status=incoming.answer.status)
+
+    @asynccontextmanager
+    async def _stream_once(self, request: Request) -> AsyncIterator[Incoming]:
+        await self._may_send(request)
+        # What is not read to its end cannot be followed by another request: leaving early closes the connection.
+        async with AsyncExitStack() as stack:
+            with translated(request.what):
+                sending = self._send(request, whole=self._deadlines.clip, read_bufsize=READ_BUFFER)
+                response = await stack.enter_async_context(sending)
+                body = b"" if response.status == 200 else await _bounded(response, request.what)
+            if response.status == 200 and response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise BadClip(f"{request.what}: it came packed, though it was asked for plain", status=response.status)
+            chunks = await stack.enter_async_context(aclosing(self._chunks(response, request.what)))
+            yield Incoming(answer=_answer(response, body), length=response.content_length, chunks=chunks)
+
+    async def _chunks(self, response: aiohttp.ClientResponse, what: str) -> AsyncGenerator[bytes, None]:
+        """The body in the pieces it comes in."""
+        began, received = time.monotonic(), 0
+        content = response.content
+        while True:
+            with translated(what, body=True):
+                chunk = await content.readany()
+            if not chunk:
+                return
+            received += len(chunk)
+            passed = time.monotonic() - began
+            if passed > self._deadlines.patience and received < passed * self._deadlines.slowest:
+                raise BadClip(f"{what}: too slow ({received} bytes in {passed:.0f} s)")
+            yield chunk
+
+    async def _may_send(self, request: Request) -> None:
+        if not self._servers.trusted(request.origin):
+            raise ForeignHost(f"{request.what}: {request.origin} is not a server of Blink")
+        if self._before_request is not None:
+            await self._before_request()
+
+    @asynccontextmanager
+    async def _send(self, request: Request, *, whole: float, read_bufsize: int) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._session is None:
+            raise RuntimeError("not open: use `async with`")
+        headers = CIMultiDict((name, shown(value)) for name, value in request.headers.items())
+        if request.form is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        elif request.json is not None:
+            headers["Content-Type"] = "application/json"
+        headers.setdefault("Accept-Encoding", "gzip")
+        async with self._session.request(
+            request.method,
+            URL(f"{request.origin}{request.target}", encoded=True),
+            headers=headers,
+            data=request.body,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(
+                total=whole, connect=None, sock_connect=self._deadlines.connect, sock_read=self._deadlines.silence
+            ),
+            read_bufsize=read_bufsize,
+        ) as response:
+            yield response
+
+
+def _answer(response: aiohttp.ClientResponse, body: bytes) -> Answer:
+    return Answer(
+        status=response.status,
+        headers={name.lower(): value for name, value in response.headers.items()},
+        cookies=tuple(response.headers.getall("Set-Cookie", ())),
+        body=body,
+    )
+
+
+async def _bounded(response: aiohttp.ClientResponse, what: str) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > LARGEST_ANSWER:
+            raise ServerTrouble(f"{what}: an answer of more than {LARGEST_ANSWER >> 20} MiB", status=response.status)
+    return bytes(body)
+
+
+#: What aiohttp raises, most specific first, and what it stands for while no body has begun.
+TRANSLATIONS: tuple[tuple[type[Exception], type[SourceError], str], ...] = (
+    (aiohttp.ClientSSLError, Unreachable, "no safe connection; is this machine's clock right?"),
+    (aiohttp.ServerFingerprintMismatch, Unreachable, "no safe connection"),
+    (ssl.SSLError, Unreachable, "no safe connection; is this machine's clock right?"),
+    (aiohttp.ClientConnectorDNSError, Unreachable, "its name cannot be looked up; is there a network?"),
+    (TimeoutError, Unreachable, "no answer in time"),
+    (aiohttp.ServerDisconnectedError, Unreachable, "the connection was closed"),
+    (aiohttp.ClientConnectionError, Unreachable, "no connection"),
+    (aiohttp.ClientPayloadError, ServerTrouble, "the answer was cut off"),
+    (aiohttp.ClientError, ServerTrouble, "not an answer that can be read"),
+    (HttpProcessingError, ServerTrouble, "not an answer that can be read"),
+    (OSError, Unreachable, "no connection"),
+)
+
+
+@contextmanager
+def translated(what: str, *, body: bool = False) -> Iterator[None]:
+    """Turn what the library underneath raises into our errors; with `body`, all of it is the clip's own failure."""
+    try:
+        yield
+    except tuple(foreign for foreign, _, _ in TRANSLATIONS) as error:
+        kind, words = next((ours, words) for foreign, ours, words in TRANSLATIONS if isinstance(error, foreign))
+        detail = redact(_detail(error))
+        message = f"{what}: {words}" + (f" ({detail})" if detail else "")
+        # The chain ends here: aiohttp's errors hold the request's headers, and the token with them.
+        raise (BadClip if body else kind)(message) from None
+
+
+def _detail(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{type(error).__name__}: {error.message}"[:200]
+    return f"{type(error).__name__}: {error}"[:200] if str(error) else type(error).__name__

@@ -1,0 +1,255 @@
+"""Requests in the name of a signed-in account: a token that is fresh, refreshed once for all, and saved before it is used."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Self, TypeVar
+
+import msgspec
+
+from blinkarchive.blink import answers, login, wire
+from blinkarchive.blink.endpoints import TIER, Endpoints, Origin, target_on
+from blinkarchive.blink.exchange import Request
+from blinkarchive.blink.http import Http, Incoming
+from blinkarchive.blink.tokens import Change, TokenFile, Tokens
+from blinkarchive.clock import Clock
+from blinkarchive.errors import (
+    ArchiveError,
+    ForeignHost,
+    LoginNeeded,
+    TokenRevoked,
+    Unauthorized,
+)
+from blinkarchive.interfaces import Body
+from blinkarchive.secret import Secret
+
+T = TypeVar("T")
+
+HEAD = 4096
+
+EARLY = timedelta(minutes=5)
+"""How long before its end an access token is refreshed."""
+
+
+class Session:
+    """A signed-in account, and requests in its name.
+
+    A request that is answered 401 is sent once more with a new token. However many requests find that out at the same time, in
+    however many processes, the tokens are refreshed once.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        servers: Endpoints,
+        token_file: TokenFile,
+        *,
+        clock: Clock,
+        on_refresh: Callable[[Tokens], None] | None = None,
+    ) -> None:
+        self._http = http
+        self._servers = servers
+        self._file = token_file
+        self._clock = clock
+        self._on_refresh = on_refresh
+        self._tokens: Tokens | None = None
+        self._unsaved: Tokens | None = None
+        self._refreshing: asyncio.Task[Tokens] | None = None
+        self._looking_up = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Wait for a refresh under way: what the server has changed must be saved."""
+        if self._refreshing is not None:
+            await asyncio.wait([self._refreshing])
+
+    # The sign-in
+
+    @property
+    def tokens(self) -> Tokens:
+        """The newest tokens. Raises `LoginNeeded` when nobody has signed in, or at other servers."""
+        if self._tokens is None:
+            tokens = self._file.load()
+            if tokens is None:
+                raise LoginNeeded("nobody has signed in yet: run `blinkarchive login`")
+            self._check_servers(tokens)
+            self._tokens = tokens
+        return self._tokens
+
+    async def begin(self, tokens: Tokens) -> None:
+        """Be signed in with these tokens from now on."""
+        self._unsaved = None
+        self._now_use(await self._file.save(tokens, self._clock))
+
+    async def account(self) -> Tokens:
+        """Tokens that name the account and its tier, looked up when they do not yet."""
+        async with self._looking_up:
+            if self.tokens.account_id is None or self.tokens.tier is None:
+                found = await self._get_from(self._servers.first, TIER, wire.tier_info, what="the account's tier")
+                self._servers.rest(found.tier)  # what is no tier is never saved
+                async with self._file.change(self._clock) as change:
+                    change.prepare()
+                    newest = change.current or self.tokens
+                    self._tokens = change.commit(replace(newest, tier=found.tier, account_id=found.account_id))
+        return self.tokens
+
+    async def fresh(self) -> Tokens:
+        """Tokens that will last for a while, refreshed when need be."""
+        tokens = self.tokens
+        if self._unsaved is not None or not self._lasts(tokens):
+            return await self.refresh(tokens)
+        return tokens
+
+    async def refresh(self, used: Tokens) -> Tokens:
+        """Tokens that are newer than `used`.
+
+        Raises `TokenRevoked` when Blink no longer accepts the refresh token, and another `SourceError` when it could not
+        be asked: then the token is as good as it was.
+        """
+        if self._unsaved is None and self.tokens.access != used.access:
+            return self.tokens
+        if self._refreshing is None or self._refreshing.done():
+            # A task of its own, and shielded: who waits for it may be cancelled, but between the server's change of the
+            # token and our saving it nothing may come.
+            self._refreshing = asyncio.create_task(self._renew(used))
+            self._refreshing.add_done_callback(_look_at)
+        return await asyncio.shield(self._refreshing)
+
+    async def _renew(self, used: Tokens) -> Tokens:
+        async with self._file.change(self._clock) as change:
+            current = change.current or used
+            self._check_servers(current)
+            if current.access != used.access and self._lasts(current):
+                self._tokens, self._unsaved = current, None  # another process was here first
+                return current
+            if self._unsaved is not None:
+                change.prepare()
+                return self._keep(change, self._unsaved)
+            if current.refresh is None:
+                raise TokenRevoked("the saved sign-in has ended, and cannot be refreshed; sign in again")
+            change.prepare()
+            now = self._clock.now()
+            flow = login.refresh(
+                self._servers, current.refresh, client_id=current.client_id, hardware_id=current.hardware_id, now=now
+            )
+            return self._keep(change, current.renewed(await self._http.run(flow), now))
+
+    def _keep(self, change: Change, tokens: Tokens) -> Tokens:
+        """Save, then use. What cannot be saved now is not thrown away: the old token may be worth nothing any more."""
+        try:
+            saved = change.commit(tokens)
+        except ArchiveError:
+            self._unsaved = tokens
+            raise
+        self._unsaved = None
+        return self._now_use(saved)
+
+    def _now_use(self, tokens: Tokens) -> Tokens:
+        self._tokens = tokens
+        if self._on_refresh is not None:
+            self._on_refresh(tokens)
+        return tokens
+
+    def _lasts(self, tokens: Tokens) -> bool:
+        return tokens.expires_at - self._clock.now() >= EARLY
+
+    def _check_servers(self, tokens: Tokens) -> None:
+        if not tokens.are_of(self._servers):
+            raise LoginNeeded(f"the saved sign-in is of {tokens.oauth}, not of {self._servers.oauth}; sign in again")
+
+    # Requests
+
+    async def get(self, target: str, decode: Callable[[bytes], T], *, what: str) -> T:
+        """What the account's server answers to a GET."""
+        tokens = await self.account()
+        return await self._get_from(self._servers.rest(tokens.tier), target, decode, what=what)
+
+    async def post(self, target: str, decode: Callable[[bytes], T], *, what: str, json: object | None = None) -> T:
+        """What the account's server answers to a POST, with a JSON document or without a body."""
+        tokens = await self.account()
+        request = Request(
+            method="POST",
+            origin=self._servers.rest(tokens.tier),
+            target=target,
+            what=what,
+            json=None if json is None else msgspec.json.encode(json),
+        )
+        return await self._with_token(request, lambda request: self._read(request, decode))
+
+    async def _get_from(self, origin: Origin, target: str, decode: Callable[[bytes], T], *, what: str) -> T:
+        request = Request(method="GET", origin=origin, target=target, what=what)
+        return await self._with_token(request, lambda request: self._read(request, decode))
+
+    async def _read(self, request: Request, decode: Callable[[bytes], T]) -> T:
+        send = self._http.get if request.method == "GET" else self._http.exchange
+        answer = await send(request.with_headers(Accept="application/json"))
+        return answers.read(answer, decode, what=request.what, now=self._clock.now())
+
+    async def _with_token(self, request: Request, send: Callable[[Request], Awaitable[T]]) -> T:
+        """Send a request with the token; once more, with a new one, when the server says that it has ended."""
+        tokens = await self.fresh()
+        try:
+            return await send(self._bearing(request, tokens))
+        except Unauthorized:
+            tokens = await self.refresh(tokens)
+        try:
+            return await send(self._bearing(request, tokens))
+        except Unauthorized as error:
+            raise LoginNeeded(f"Blink does not accept a token that it has just given; sign in again ({error})") from error
+
+    def _bearing(self, request: Request, tokens: Tokens) -> Request:
+        if request.origin not in (self._servers.rest(tokens.tier), self._servers.first):
+            raise ForeignHost(f"{request.what}: the token is not for {request.origin}")
+        return request.with_headers(User_Agent=login.APP, Authorization=Secret(f"Bearer {tokens.access.reveal()}"))
+
+    @asynccontextmanager
+    async def media(self, address: str, *, what: str = "the clip") -> AsyncIterator[Body]:
+        """The bytes of a clip or a picture, as they come.
+
+        `address` is a path on the account's server, or an absolute address there, as Blink's lists give it. Raises
+        `ForeignHost` when it leads elsewhere (then nothing was sent), `Forbidden`, `ClipGone`, `BadClip`, or another
+        `SourceError`.
+        """
+        tokens = await self.account()
+        origin = self._servers.rest(tokens.tier)
+        request = Request(method="GET", origin=origin, target=target_on(origin, address), what=what)
+        async with AsyncExitStack() as stack:
+
+            async def begin(request: Request) -> Incoming:
+                incoming = await stack.enter_async_context(self._http.stream(request))
+                await self._check_clip(incoming, what)
+                return incoming
+
+            incoming = await self._with_token(request.with_headers(Accept="*/*"), begin)
+            yield Body(length=incoming.length, type=incoming.answer.type, chunks=incoming.chunks)
+
+    async def _check_clip(self, incoming: Incoming, what: str) -> None:
+        """Raise the error that an answer to a media address stands for, unless its body may be a clip."""
+        answer, because = incoming.answer, ""
+        if answer.status == 200:
+            if not answers.is_no_clip(answer):
+                return
+            answer = replace(answer, body=await _head(incoming))
+            because = f"it is {answer.type}, not a clip: {wire.excerpt(answer.body)!r}"
+        raise answers.refusal(answer, what=what, now=self._clock.now(), media=True, because=because)
+
+
+async def _head(incoming: Incoming) -> bytes:
+    head = b""
+    async for chunk in incoming.chunks:
+        head += chunk[: HEAD - len(head)]
+        if len(head) >= HEAD:
+            break
+    return head
+
+
+def _look_at(task: asyncio.Task[Tokens]) -> None:
+    """A failure that everybody has stopped waiting for is no surprise to the loop."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,357 @@
+"""The cloud's JSON as records: the only place that knows its words.
+
+What is required is little: an id, and a clip's time. Everything else may be missing, null or of another type, and then
+has its default; fields that are not named here are ignored. Where a list comes, each of its items is decoded on its own.
+Every time is aware. Facts: observed answers of the servers, 2020 to 2026.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from blinkarchive.interfaces import Unreadable
+from blinkarchive.secret import Secret, redact
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Struct)
+
+Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Moment = Annotated[datetime, Meta(tz=True)]
+
+RAW_SHOWN = 4000
+
+
+class NotAsPromised(ValueError):
+    """A body that is not what its address promises. The message says where, and shows no values."""
+
+
+# Sign-in
+
+
+class TierInfo(Struct, frozen=True, kw_only=True):
+    """Which server holds the account's data."""
+
+    tier: str
+    account_id: Id
+
+
+class Grant(Struct, frozen=True, kw_only=True):
+    """Tokens, as the token call gives them."""
+
+    access_token: Secret
+    refresh_token: Secret | None = None
+    #: Seconds.
+    expires_in: float = 14400.0
+
+
+class CodeSent(Struct, frozen=True, kw_only=True):
+    """A sign-in code is on its way to the owner."""
+
+    #: How it was sent: `sms`, `whatsapp`, `voice`, `email`.
+    tsv_state: str = ""
+    tsv_methods: tuple[str, ...] = ()
+    #: Where to, mostly masked.
+    phone: str = ""
+
+
+class Complaint(Struct, frozen=True, kw_only=True):
+    """What an answer says of an error: Blink's own form, and that of OAuth."""
+
+    message: str = ""
+    code: int | None = None
+    error: str | None = None
+    error_cause: str = ""
+    error_description: str = ""
+
+    @property
+    def text(self) -> str:
+        """The words in it, without secrets, at most 200 characters; "" when there are none."""
+        return redact(self.message or self.error_description or self.error or "")[:200]
+
+
+# Clips
+
+
+class MediaItem(Struct, frozen=True, kw_only=True):
+    """A clip in the cloud's list."""
+
+    id: Id
+    #: When it was recorded.
+    created_at: Moment
+    updated_at: Moment | None = None
+    deleted: bool = False
+    #: It is still being written.
+    partial: bool = False
+    watched: bool = False
+    #: `video`, or `event`, which has no video.
+    type: str = ""
+    #: What made the camera record: `pir`, `snapshot`, `liveview`, `cv_motion`, `button_press`, … An open set.
+    source: str = ""
+    #: The camera's type: `catalina`, `owl`, `lotus`, …
+    device: str = ""
+    device_id: Id | None = None
+    #: As of now. Not unique.
+    device_name: str = ""
+    network_id: Id | None = None
+    network_name: str = ""
+    #: IANA name of the network's zone.
+    time_zone: str = ""
+    #: Where its bytes are; "" for an event without video.
+    media: str = ""
+    thumbnail: str = ""
+
+    def __post_init__(self) -> None:
+        if not 2009 < self.created_at.year < 2100:
+            raise ValueError(f"recorded in the year {self.created_at.year}, which no Blink camera did")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaPage:
+    """One page of the list of clips. A page without items and without malformed ones is the end of the list."""
+
+    #: How many items a page has at most; 0 when the server did not say.
+    limit: int
+    items: tuple[MediaItem, ...]
+    malformed: tuple[Unreadable, ...]
+
+
+# The system
+
+
+class Family(StrEnum):
+    """What kind of camera it is: each has addresses of its own."""
+
+    CAMERA = "camera"
+    OWL = "owl"
+    """Mini: on mains, without a sync module of its own."""
+    DOORBELL = "doorbell"
+
+
+class Network(Struct, frozen=True, kw_only=True):
+    """A system: cameras that are armed together. Names are not unique."""
+
+    id: Id
+    name: str = ""
+    armed: bool = False
+    time_zone: str = ""
+
+
+class SyncModule(Struct, frozen=True, kw_only=True):
+    """A sync module. Its stick can be read in the states `active` and `memory_full`."""
+
+    id: Id
+    network_id: Id
+    name: str = ""
+    serial: str = ""
+    type: str = ""
+    subtype: str = ""
+    #: `online`, `offline`.
+    status: str = ""
+    fw_version: str = ""
+    #: 1 to 5.
+    wifi_strength: int | None = None
+    last_hb: Moment | None = None
+    onboarded: bool = True
+    local_storage_enabled: bool = False
+    local_storage_compatible: bool = False
+    local_storage_status: str = ""
+
+
+class Signals(Struct, frozen=True, kw_only=True):
+    """How well a camera is heard. Minis have none."""
+
+    #: 0 to 5.
+    wifi: int | None = None
+    #: To the sync module, 0 to 5.
+    lfr: int | None = None
+    #: 0 to 3.
+    battery: int | None = None
+    #: Degrees; whether Fahrenheit or Celsius differs between cameras and is not said.
+    temp: int | None = None
+
+
+class Camera(Struct, frozen=True, kw_only=True):
+    """A camera of any family."""
+
+    id: Id
+    network_id: Id
+    family: Family = Family.CAMERA
+    name: str = ""
+    serial: str = ""
+    type: str = ""
+    #: `done` and `online` are well, `offline` is not.
+    status: str = ""
+    fw_version: str = ""
+    #: Whether it looks for motion.
+    enabled: bool = False
+    #: `ok` or `low`; "" for a camera without one.
+    battery: str = ""
+    signals: Signals = Signals()
+    thumbnail: str = ""
+    updated_at: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Homescreen:
+    """All devices of an account."""
+
+    networks: tuple[Network, ...]
+    sync_modules: tuple[SyncModule, ...]
+    #: Of all families: battery cameras, Minis, doorbells.
+    cameras: tuple[Camera, ...]
+    malformed: tuple[Unreadable, ...]
+
+
+# Decoding
+
+
+def grant(body: bytes) -> Grant:
+    """Decode the token call's answer."""
+    return _decode(body, Grant, "access_token")
+
+
+def code_sent(body: bytes) -> CodeSent:
+    """Decode the answer to a right password that wants a code as well: it names a way that codes are sent by."""
+    sent = _decode(body, CodeSent, "tsv_state")
+    if not sent.tsv_state and not sent.tsv_methods:
+        raise NotAsPromised("an answer without tsv_state")
+    return sent
+
+
+def tier_info(body: bytes) -> TierInfo:
+    """Decode the answer that names the account's tier."""
+    return _decode(body, TierInfo, "tier")
+
+
+def complaint(body: bytes) -> Complaint:
+    """What the body says of an error; an empty one when it says nothing."""
+    try:
+        return _lenient(Raw(body), Complaint)
+    except NotAsPromised:
+        return Complaint()
+
+
+def excerpt(body: bytes) -> str:
+    """The first 200 bytes of a body that nobody asked for, for a person to read, secrets removed."""
+    return redact(body[:200].decode("utf-8", "replace"))
+
+
+class _Page(Struct, frozen=True, kw_only=True):
+    media: list[Raw]
+    limit: Any = 0
+
+
+def media_page(body: bytes) -> MediaPage:
+    """Decode one page of the list of clips. A malformed item spoils nothing but itself."""
+    page = _decode(body, _Page, "media")
+    items, malformed = _each(page.media, MediaItem)
+    limit = page.limit if isinstance(page.limit, int) and page.limit > 0 else 0
+    return MediaPage(limit=limit, items=tuple(items), malformed=tuple(malformed))
+
+
+class _Homescreen(Struct, frozen=True, kw_only=True):
+    networks: list[Raw]
+    sync_modules: Raw = Raw(b"[]")
+    cameras: Raw = Raw(b"[]")
+    owls: Raw = Raw(b"[]")
+    doorbells: Raw = Raw(b"[]")
+
+
+def homescreen(body: bytes) -> Homescreen:
+    """Decode the list of all devices."""
+    home = _decode(body, _Homescreen, "networks")
+    networks, malformed = _each(home.networks, Network)
+    modules, bad = _each(_list(home.sync_modules), SyncModule)
+    malformed += bad
+    cameras: list[Camera] = []
+    for family, raws in ((Family.CAMERA, home.cameras), (Family.OWL, home.owls), (Family.DOORBELL, home.doorbells)):
+        found, bad = _each(_list(raws), Camera)
+        cameras += [msgspec.structs.replace(camera, family=family) for camera in found]
+        malformed += bad
+    return Homescreen(networks=tuple(networks), sync_modules=tuple(modules), cameras=tuple(cameras), malformed=tuple(malformed))
+
+
+def _list(raw: Raw) -> list[Raw]:
+    try:
+        return msgspec.json.decode(raw, type=list[Raw])
+    except msgspec.ValidationError:
+        return []
+
+
+def _each(raws: Iterable[Raw], record: type[S]) -> tuple[list[S], list[Unreadable]]:
+    """Decode each on its own: those that could be, and those that could not."""
+    good: list[S] = []
+    bad: list[Unreadable] = []
+    for raw in raws:
+        try:
+            good.append(_lenient(raw, record))
+        except NotAsPromised as error:
+            text = bytes(raw).decode("utf-8", "backslashreplace")
+            bad.append(Unreadable(item=_id_in(text), reason=str(error), raw=redact(text[: 2 * RAW_SHOWN])[:RAW_SHOWN]))
+    return good, bad
+
+
+def _id_in(text: str) -> str:
+    found = re.search(r'"id"\s*:\s*"?(\d{1,20})\b', text)
+    return found[1] if found else ""
+
+
+def _decode(body: bytes, record: type[S], key: str) -> S:
+    """A body that must have `key`."""
+    try:
+        return _lenient(Raw(body), record)
+    except NotAsPromised as error:
+        raise NotAsPromised(f"an answer without {key} ({error})") from None
+
+
+_BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def _lenient(raw: Raw, record: type[S]) -> S:
+    """Decode a record; an optional field that has a wrong type keeps its default."""
+    try:
+        return msgspec.json.decode(raw, type=record, dec_hook=_hook)
+    except msgspec.ValidationError:
+        pass
+    except _BROKEN as error:
+        raise NotAsPromised(_reason(error)) from None
+    try:
+        fields = msgspec.json.decode(raw)
+    except _BROKEN as error:
+        raise NotAsPromised(_reason(error)) from None
+    if not isinstance(fields, dict):
+        raise NotAsPromised("not an object")
+    hints = get_type_hints(record, include_extras=True)
+    for each in msgspec.structs.fields(record):
+        if each.required or each.encode_name not in fields:
+            continue
+        try:
+            msgspec.convert(fields[each.encode_name], hints[each.name], dec_hook=_hook)
+        except msgspec.ValidationError:
+            del fields[each.encode_name]
+    try:
+        return msgspec.convert(fields, record, dec_hook=_hook)
+    except _BROKEN as error:
+        raise NotAsPromised(_reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    return str(error)
+
+
+def _hook(kind: type, value: Any) -> Any:
+    if kind is Secret and isinstance(value, str) and value:
+        return Secret(value)
+    raise NotImplementedError(f"expected {kind.__name__}")
