@@ -7,6 +7,7 @@ BlinkArchiveError
 ├── PluginError                 a plugin cannot be loaded, or broke its contract
 ├── ArchiveError                the archive's own state
 │   ├── ArchiveBusy             another run holds the archive
+│   ├── NothingArchived         there is no index to read yet
 │   ├── IndexUnusable           the index is newer than this program, damaged, or of another archive
 │   └── SpoolFull               no room for clips on their way (Unavailable)
 ├── SourceError                 what a Blink server said, or failed to say
@@ -80,6 +81,10 @@ class ArchiveError(BlinkArchiveError):
 
 class ArchiveBusy(ArchiveError):
     """Another run holds this archive."""
+
+
+class NothingArchived(ArchiveError):
+    """Nothing has been archived yet."""
 
 
 class IndexUnusable(ArchiveError):

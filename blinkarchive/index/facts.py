@@ -1,0 +1,88 @@
+"""What the index answers, beyond the words that everybody uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from blinkarchive.interfaces import Unreadable
+from blinkarchive.model import SinkName, SourceName, State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """How far an account's source has been listed without a gap."""
+
+    account: str
+    source: SourceName
+    #: When the last complete listing began.
+    complete_at: datetime
+    #: When the last complete listing of all that the source keeps began; None when there was none.
+    full_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkSummary:
+    """How one sink stands. `stored + pending + failed + gave_up + excluded` is the number of clips."""
+
+    sink: SinkName
+    stored: int = 0
+    pending: int = 0
+    failed: int = 0
+    gave_up: int = 0
+    excluded: int = 0
+    #: Of the stored copies, in all.
+    bytes: int = 0
+    #: When the oldest clip that it lacks was recorded.
+    oldest_lacking: datetime | None = None
+
+    @property
+    def lacking(self) -> int:
+        return self.pending + self.failed + self.gave_up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """How the archive stands."""
+
+    clips: int
+    #: When the oldest and the newest clip were recorded; None when there is none.
+    oldest: datetime | None
+    newest: datetime | None
+    sinks: tuple[SinkSummary, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """How many clips a sink lacks for one reason."""
+
+    sink: SinkName
+    state: State
+    #: "" when nothing has gone wrong.
+    reason: str
+    clips: int
+    #: When the oldest of them was recorded.
+    oldest: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenUnreadable:
+    """A listed item that could not be understood, and how often it was met."""
+
+    account: str
+    source: SourceName
+    #: Its `item` is "#" and a hash when the source gave it no id.
+    unreadable: Unreadable
+    first_seen: datetime
+    last_seen: datetime
+    times: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastGood:
+    """When the last run ended that had no trouble with an account, a source, a sink."""
+
+    accounts: Mapping[str, datetime]
+    sources: Mapping[SourceName, datetime]
+    sinks: Mapping[SinkName, datetime]

@@ -1,0 +1,269 @@
+"""The dedup index as everybody uses it: one thread that owns the database, and changes that are committed in groups."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from blinkarchive.clock import Clock
+from blinkarchive.files import Files
+from blinkarchive.index.facts import Lack, LastGood, Listing, SeenUnreadable, Summary
+from blinkarchive.interfaces import Unreadable
+from blinkarchive.model import Clip, ClipId, Copy, Key, RunReport, SinkName, SourceName, Standing, State
+
+if TYPE_CHECKING:
+    from blinkarchive.index.sql import Sql, Work
+
+T = TypeVar("T")
+
+GROUP = 256
+"""How many changes may wait to be committed together; who comes later waits for a place."""
+
+PAGE = 500
+"""How many clips are read at once where all of them are wanted."""
+
+
+class _Change:
+    """A change that waits for its turn, and what came of it."""
+
+    __slots__ = ("alone", "committed", "result", "work")
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.committed = False
+        #: The group that it was in failed: it is made by itself.
+        self.alone = False
+        self.result: Any = None
+
+
+class Index:
+    """What was found, and which sinks hold it.
+
+    Every method raises `ArchiveError` when the database fails: `IndexUnusable` when it turns out to be damaged,
+    `ArchiveBusy` when another program holds it too long. A change is durable when its method returns; a caller that is
+    cancelled meanwhile may find its change made or not made, never half made, and harms nobody else's.
+    """
+
+    def __init__(self, sql: Sql, thread: ThreadPoolExecutor, archive_id: str) -> None:
+        #: A UUID, made with the index.
+        self.archive_id = archive_id
+        self._sql = sql
+        self._thread = thread
+        self._waiting: deque[_Change] = deque()
+        self._places = asyncio.Semaphore(GROUP)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, where: str | Path, *, clock: Clock, read_only: bool = False, files: Files | None = None
+    ) -> AsyncIterator[Index]:
+        """Open the index at a path, or at a database's URL; make it, or bring it up to date, where that is needed.
+
+        The writer is alone: it holds the archive's lock. With `read_only` nothing is made or changed, and a writer may be at
+        work elsewhere; `lacking` then tells how new clips would stand, and does not take them in.
+
+        Raises `NothingArchived` (read only, and there is no index), `IndexUnusable` (damaged, or of another version; nothing
+        was changed), `ConfigError` (an address that makes no sense).
+        """
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="index")
+        opened = thread.submit(_open, where, clock=clock, read_only=read_only, files=files or Files())
+        try:
+            sql, archive_id = await asyncio.shield(asyncio.wrap_future(opened))
+            yield cls(sql, thread, archive_id)
+        finally:
+            thread.submit(_close, opened)  # in its turn: after every change that was asked for
+            await asyncio.to_thread(thread.shutdown)
+
+    async def _ask(self, question: Callable[..., T], *arguments: object, **options: object) -> T:
+        """Have something done in the one thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(question, *arguments, **options))
+
+    async def _change(self, change: Callable[..., T], *arguments: object, **options: object) -> T:
+        """Have a change made together with all others that wait. Every caller has a turn, and most find the work done."""
+        async with self._places:
+            waiting = _Change(lambda connection: change(connection, *arguments, **options))
+            self._waiting.append(waiting)
+            await self._ask(self._take_turn, waiting)
+        result: T = waiting.result
+        return result
+
+    def _take_turn(self, change: _Change) -> None:
+        """In the thread: commit all that waits.
+
+        When that fails, each change of the group is made by itself in its own turn: the guilty one gets the error.
+        """
+        if change.committed:
+            return
+        group = [change] if change.alone else [self._waiting.popleft() for _ in range(len(self._waiting))]
+        try:
+            self._commit(group)
+        except Exception:
+            if len(group) == 1:
+                raise
+            for each in group:
+                each.alone = True
+            self._commit([change])
+
+    def _commit(self, group: Sequence[_Change]) -> None:
+        results = self._sql.together([change.work for change in group])
+        for change, result in zip(group, results, strict=True):
+            change.result, change.committed = result, True
+
+    # How clips stand -------------------------------------------------------------------------------------------------
+
+    async def lacking(self, clips: Sequence[Clip], sinks: Sequence[SinkName], name: Callable[[Clip], Key]) -> list[Standing]:
+        """How each of the clips stands with the sinks, in the order given: one look-up, whatever the number of clips.
+
+        A clip that was not seen before is taken in, under the key that `name` gives it (called in another thread) and that it
+        has for ever. One that some sink lacks comes with the facts that it had then. One that none lacks comes as it was
+        given, with its key and nothing else: there is nothing to do about it.
+
+        Raises `ArchiveError` when two different clips would have the same key; then none of them is taken in.
+        """
+        return await self._ask(self._sql.lacking, clips, sinks, name)
+
+    async def backlog(self, sinks: Sequence[SinkName], *, after: ClipId | None = None, limit: int = PAGE) -> list[Standing]:
+        """Clips that some of the sinks lacks though another of them holds it, oldest recording first, in pages."""
+        return await self._ask(self._sql.lacking_page, sinks, held=True, after=after, limit=limit)
+
+    async def pending(self, sinks: Sequence[SinkName], *, after: ClipId | None = None, limit: int = PAGE) -> list[Standing]:
+        """Clips that any of the sinks lacks, oldest recording first, in pages."""
+        return await self._ask(self._sql.lacking_page, sinks, held=False, after=after, limit=limit)
+
+    async def clips(
+        self,
+        sinks: Sequence[SinkName] = (),
+        *,
+        accounts: Collection[str] = (),
+        sources: Collection[SourceName] = (),
+        cameras: Collection[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> AsyncIterator[Standing]:
+        """All clips that were recorded from `since` until before `until`, oldest first, and how they stand with the sinks.
+
+        An empty collection is no restriction. What is recorded meanwhile may or may not be among them.
+        """
+        after: ClipId | None = None
+        while True:
+            page = await self._ask(
+                self._sql.clips,
+                sinks,
+                accounts=accounts,
+                sources=sources,
+                cameras=cameras,
+                since=since,
+                until=until,
+                after=after,
+                limit=PAGE,
+            )
+            for standing in page:
+                yield standing
+            if len(page) < PAGE:
+                return
+            after = page[-1].clip.id
+
+    async def summary(self, sinks: Sequence[SinkName]) -> Summary:
+        """Clips in all, and by sink and state."""
+        return await self._ask(self._sql.summary, sinks)
+
+    async def reasons(self, sinks: Sequence[SinkName]) -> list[Lack]:
+        """Why the sinks lack what they lack: the hundred most frequent reasons, most frequent first."""
+        return await self._ask(self._sql.reasons, sinks)
+
+    # What becomes of a copy ------------------------------------------------------------------------------------------
+
+    async def record(self, copy: Copy) -> None:
+        """The sink holds the clip: that was proved. Doing it again changes nothing, unless the copy is another one now."""
+        await self._change(self._sql.record, copy)
+
+    async def failed(self, clip: ClipId, sink: SinkName, reason: str, *, counts: bool) -> State:
+        """A try failed. The tenth that counts (was the clip's own fault) makes the sink give it up. Returns the state.
+
+        A copy that is stored or excluded stays so. `tried_at` is the time of the last try that counted.
+        """
+        return await self._change(self._sql.failed, clip, sink, reason, counts=counts)
+
+    async def lost(self, clip: ClipId, sink: SinkName, reason: str) -> None:
+        """The sink does not hold the clip any more (or it should be put there after all): it lacks it as one never tried."""
+        await self._change(self._sql.lost, clip, sink, reason)
+
+    async def exclude(self, clip: ClipId, sink: SinkName, reason: str) -> State:
+        """The owner does not want the clip in this sink. Returns the state: a copy that is stored stays so."""
+        return await self._change(self._sql.exclude, clip, sink, reason)
+
+    async def sink_id(self, sink: SinkName) -> str | None:
+        """What the sink's identity marker said when it was last kept; None when it never was."""
+        return await self._ask(self._sql.sink_id, sink)
+
+    async def keep_sink_id(self, sink: SinkName, id_: str) -> None:
+        """Keep what the sink's identity marker says."""
+        await self._change(self._sql.keep_sink_id, sink, id_)
+
+    async def uncatalogued(self, sink: SinkName, *, limit: int = PAGE) -> list[tuple[Clip, Copy]]:
+        """Copies in the sink that no catalogue lists yet."""
+        return await self._ask(self._sql.uncatalogued, sink, limit)
+
+    async def catalogued(self, sink: SinkName, clips: Sequence[ClipId], key: Key) -> None:
+        """The catalogue under `key` in the sink lists its copies of these clips."""
+        await self._change(self._sql.catalogued, sink, clips, key)
+
+    # Listings and runs -----------------------------------------------------------------------------------------------
+
+    async def listing(self, account: str, source: SourceName) -> Listing | None:
+        """How far a source has been listed; None when it never was, to its end."""
+        all_ = await self.listings()
+        return next((one for one in all_ if (one.account, one.source) == (account, source)), None)
+
+    async def listings(self) -> list[Listing]:
+        """How far each source has been listed."""
+        return await self._ask(self._sql.listings)
+
+    async def listed(self, account: str, source: SourceName, *, started_at: datetime, full: bool) -> None:
+        """A listing that began then was complete; `full`: it was of all that the source keeps."""
+        await self._change(self._sql.listed, account, source, started_at=started_at, full=full)
+
+    async def unreadable(self, account: str, source: SourceName, items: Sequence[Unreadable]) -> None:
+        """Keep items that could not be understood; one that was kept before is counted again."""
+        await self._change(self._sql.unreadable, account, source, items)
+
+    async def unreadables(self, *, limit: int = PAGE) -> list[SeenUnreadable]:
+        """Items that could not be understood, last seen first. They are kept for 90 days after they were last seen."""
+        return await self._ask(self._sql.unreadables, limit)
+
+    async def finished(self, report: RunReport) -> None:
+        """Keep how a run ended. The last thousand are kept."""
+        await self._change(self._sql.finished, report)
+
+    async def last_runs(self, limit: int) -> list[RunReport]:
+        """How the last runs ended, newest first."""
+        return await self._ask(self._sql.last_runs, limit)
+
+    async def last_good(self) -> LastGood:
+        """When each account, source and sink last got through a run without trouble."""
+        return await self._ask(self._sql.last_good)
+
+    async def check(self) -> list[str]:
+        """What the database finds wrong with itself; it reads all of it."""
+        return await self._ask(self._sql.check)
+
+
+def _open(where: str | Path, *, clock: Clock, read_only: bool, files: Files) -> tuple[Sql, str]:
+    # Half of a small program's start: only what opens an index pays for it, and not in the event loop's thread.
+    from blinkarchive.index.opening import open_engine
+    from blinkarchive.index.sql import Sql
+
+    sql = Sql(open_engine(where, clock=clock, read_only=read_only, files=files), clock, read_only=read_only)
+    return sql, sql.archive_id()
+
+
+def _close(opened: Future[tuple[Sql, str]]) -> None:
+    if opened.exception() is None:
+        opened.result()[0].close()

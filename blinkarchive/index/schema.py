@@ -1,0 +1,172 @@
+"""The tables of the index, and how a moment is kept in them.
+
+Why they are as they are:
+
+- `clip.n` counts clips in the order they were found. It is what `copy` points at: a few bytes where the clip's own id is
+  some fifty, and what is new lies side by side. `clip` is an ordinary table, since its rows are too long for a tree that
+  keeps whole rows in its inner pages; `clip.id` has an index of its own, in which the ids of one page of a listing, which
+  rise with time, are neighbours too.
+- `copy` has a row for every clip and every sink that the archive has ever had, from the moment both are known. What a
+  sink lacks can then be read from an index that holds only that (`copy_lacking`), oldest first: a run with nothing to do
+  costs the same after ten thousand clips and after ten million, which it would not if lacking meant "there is no row".
+  The rows are short, always looked up by their key, and need no second tree: hence `WITHOUT ROWID`.
+- `copy.key` is null where the copy has the clip's own key, which is nearly always.
+- `copy.recorded_at` repeats the clip's, which never changes, for the sake of that index.
+- States and times are what a person can read or compute with; nothing depends on the engine's own date or enum types.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from blinkarchive.model import State
+
+VERSION = "0001"
+"""The schema that this program reads and writes: the number of the newest migration."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """A point in time, kept as whole microseconds since 1970 in UTC.
+
+    An integer loses nothing, sorts as time does, and comes back as the same aware UTC from every engine; text would depend
+    on one spelling everywhere, and the engines' own time types differ (SQLite has none, and drops the zone).
+    """
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a time without a zone: {value!r}")
+        return (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""A counted key. SQLite counts by itself only what is called INTEGER."""
+
+metadata = sa.MetaData()
+
+archive = sa.Table(
+    "archive",
+    metadata,
+    # A UUID, made with the index.
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("made_at", Moment, nullable=False),
+)
+
+clip = sa.Table(
+    "clip",
+    metadata,
+    sa.Column("n", Number, primary_key=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("network_id", sa.Text, nullable=False),
+    sa.Column("network", sa.Text, nullable=False),
+    sa.Column("camera_id", sa.Text),
+    sa.Column("camera", sa.Text, nullable=False),
+    sa.Column("trigger", sa.Text, nullable=False),
+    sa.Column("recorded_at", Moment, nullable=False),
+    sa.Column("key", sa.Text, nullable=False, unique=True),
+    sa.Column("found_at", Moment, nullable=False),
+    sa.Index("clip_recorded", "recorded_at", "n"),
+)
+
+sink = sa.Table(
+    "sink",
+    metadata,
+    sa.Column("n", Number, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    # What the sink's own marker says; null until it was read.
+    sa.Column("id", sa.Text),
+    sa.Column("first_seen", Moment, nullable=False),
+)
+
+copy = sa.Table(
+    "copy",
+    metadata,
+    sa.Column("clip", sa.ForeignKey("clip.n"), primary_key=True, autoincrement=False),
+    sa.Column("sink", sa.ForeignKey("sink.n"), primary_key=True, autoincrement=False),
+    sa.Column("recorded_at", Moment, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    # The last failed try that counted.
+    sa.Column("tried_at", Moment),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    # Null where it is the clip's own.
+    sa.Column("key", sa.Text),
+    sa.Column("size", sa.BigInteger),
+    sa.Column("sha256", sa.Text),
+    sa.Column("stored_at", Moment),
+    # The key of the catalogue that lists this copy; null where none does yet.
+    sa.Column("catalogue", sa.Text),
+    sqlite_with_rowid=False,
+)
+
+
+def is_state(*states: State) -> sa.ColumnElement[bool]:
+    """Whether a copy is in one of these states, as a text that never varies: the engines match it with a partial index's."""
+    return copy.c.state.in_([sa.literal_column(f"'{state.value}'") for state in states])
+
+
+LACKING = is_state(State.PENDING, State.FAILED, State.GAVE_UP)
+"""The sink lacks the clip, and should not."""
+
+UNCATALOGUED = is_state(State.STORED) & copy.c.catalogue.is_(None)
+"""The sink holds the clip, and none of its catalogues says so."""
+
+sa.Index("copy_lacking", copy.c.sink, copy.c.recorded_at, copy.c.clip, sqlite_where=LACKING, postgresql_where=LACKING)
+sa.Index("copy_uncatalogued", copy.c.sink, copy.c.clip, sqlite_where=UNCATALOGUED, postgresql_where=UNCATALOGUED)
+
+listing = sa.Table(
+    "listing",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    # When the last complete listing began, and the last one of all that the source keeps.
+    sa.Column("complete_at", Moment, nullable=False),
+    sa.Column("full_at", Moment),
+)
+
+unreadable = sa.Table(
+    "unreadable",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    # The source's id; "#" and a hash of the raw text where it has none.
+    sa.Column("item", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("raw", sa.Text, nullable=False),
+    sa.Column("first_seen", Moment, nullable=False),
+    sa.Column("last_seen", Moment, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False),
+)
+
+run = sa.Table(
+    "run",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment, nullable=False),
+    # A RunReport as JSON.
+    sa.Column("report", sa.Text, nullable=False),
+)
+
+good_run = sa.Table(
+    "good_run",
+    metadata,
+    # "account", "source" or "sink".
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("ended_at", Moment, nullable=False),
+)

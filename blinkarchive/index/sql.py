@@ -1,0 +1,583 @@
+"""What is asked of the index's tables: each question and each change, as statements in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from blinkarchive.clock import Clock
+from blinkarchive.errors import ArchiveError
+from blinkarchive.index.facts import Lack, LastGood, Listing, SeenUnreadable, SinkSummary, Summary
+from blinkarchive.index.opening import translated
+from blinkarchive.index.schema import (
+    LACKING,
+    UNCATALOGUED,
+    archive,
+    clip,
+    copy,
+    good_run,
+    is_state,
+    listing,
+    run,
+    sink,
+    unreadable,
+)
+from blinkarchive.interfaces import Unreadable
+from blinkarchive.model import Clip, ClipId, Copy, Key, Need, RunReport, SinkName, SourceName, Standing, State, Tally
+
+TRIES = 10
+"""How many failed tries make a sink give a clip up."""
+
+RUNS_KEPT = 1000
+"""How many reports of runs are kept."""
+
+UNREADABLE_KEPT = timedelta(days=90)
+"""How long an unreadable item is kept after it was last seen: longer than a source keeps a clip."""
+
+REASONS_COUNTED = 100
+"""How many different reasons are told apart: the most frequent ones."""
+
+Work = Callable[[sa.Connection], Any]
+Numbers = Mapping[SinkName, int | None]
+"""The sinks that were asked about, in that order, and their numbers; None for one that the archive has never had."""
+
+_CLIP = (
+    clip.c.id,
+    clip.c.account,
+    clip.c.network_id,
+    clip.c.network,
+    clip.c.camera_id,
+    clip.c.camera,
+    clip.c.source,
+    clip.c.trigger,
+    clip.c.recorded_at,
+    clip.c.key,
+)
+_COPY = (copy.c.key, copy.c.size, copy.c.sha256, copy.c.stored_at)
+_NEED = (copy.c.state, copy.c.tries, copy.c.tried_at, copy.c.reason)
+_PENDING: sa.ColumnElement[str] = sa.literal_column(f"'{State.PENDING.value}'")
+_SINKS: sa.BindParameter[Sequence[int]] = sa.bindparam("sinks", expanding=True)
+
+
+def after_failure(state: State, tries: int, *, counts: bool) -> tuple[State, int]:
+    """What a failure makes of a copy's state and number of tries."""
+    if not counts or state in (State.STORED, State.EXCLUDED):
+        return state, tries
+    return State.GAVE_UP if tries + 1 >= TRIES else State.FAILED, tries + 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A row of `copy` as it is before a change, in the order of the columns that `_FIND` asks for."""
+
+    clip: int
+    clip_key: str
+    sink: int
+    state: State
+    tries: int
+    tried_at: datetime | None
+    reason: str
+    key: str | None
+    size: int | None
+    sha256: str | None
+    stored_at: datetime | None
+
+
+class Sql:
+    """The tables behind an engine. It belongs to one thread."""
+
+    def __init__(self, engine: sa.Engine, clock: Clock, *, read_only: bool) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._read_only = read_only
+        #: The numbers of sinks, as the last transactions left them.
+        self._numbered: dict[SinkName, int] = {}
+        self._given = _given(engine.dialect.name)
+        #: Of given clips, those that none of some sinks lacks, with their keys.
+        self._complete = sa.select(clip.c.id, clip.c.key).where(
+            clip.c.id.in_(self._given), ~sa.exists().where(copy.c.clip == clip.c.n, copy.c.sink.in_(_SINKS), LACKING)
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        try:
+            with translated(self._engine.url), self._engine.begin() as connection:
+                yield connection
+        except BaseException:
+            self._numbered.clear()  # what was learned in this transaction never came to be
+            raise
+
+    def together(self, works: Sequence[Work]) -> list[Any]:
+        """Do all of it in one transaction, or none of it; durable on return."""
+        with self._transaction() as connection:
+            return [work(connection) for work in works]
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def archive_id(self) -> str:
+        with self._transaction() as connection:
+            return str(connection.execute(sa.select(archive.c.id)).scalar_one())
+
+    def check(self) -> list[str]:
+        """What the engine itself finds wrong with the file, in its words. It reads all of it."""
+        if self._engine.dialect.name != "sqlite":
+            return []
+        with self._transaction() as connection:
+            return [line for line in connection.exec_driver_sql("PRAGMA quick_check").scalars() if line != "ok"]
+
+    # How clips stand -------------------------------------------------------------------------------------------------
+
+    def lacking(self, clips: Sequence[Clip], sinks: Sequence[SinkName], name: Callable[[Clip], Key]) -> list[Standing]:
+        complete: dict[str, str] = {}
+        found: dict[ClipId, Standing] = {}
+        with self._transaction() as connection:
+            numbers = self._numbers(connection, sinks)
+            if None not in numbers.values():
+                asked = {"given": [c.id for c in clips], "sinks": list(numbers.values())}
+                complete = {row[0]: row[1] for row in connection.execute(self._complete, asked)}
+            if rest := {c.id: c for c in clips if c.id not in complete}:
+                page = sa.select(clip.c.n).where(clip.c.id.in_(self._given)).subquery()
+                found = {s.clip.id: s for s in self._standings(connection, page, numbers, given=list(rest))}
+            if new := [c for c in rest.values() if c.id not in found]:
+                found |= {s.clip.id: s for s in self._discover(connection, new, numbers, name)}
+        return [found.get(c.id) or Standing(clip=c, key=Key(complete[c.id])) for c in clips]
+
+    def _discover(
+        self, connection: sa.Connection, clips: Sequence[Clip], numbers: Numbers, name: Callable[[Clip], Key]
+    ) -> list[Standing]:
+        """Take new clips in: from now on they are pending for every sink, under a key that never changes."""
+        keys = {c.id: name(c) for c in clips}
+        self._refuse_shared_keys(connection, keys)
+        if not self._read_only:
+            now = self._clock.now()
+            connection.execute(clip.insert(), [_clip_row(c) | {"key": keys[c.id], "found_at": now} for c in clips])
+            pending = (
+                sa.select(clip.c.n, sink.c.n, clip.c.recorded_at, _PENDING)
+                .join_from(clip, sink, sa.true())
+                .where(clip.c.id.in_(self._given))
+            )
+            connection.execute(
+                copy.insert().from_select(["clip", "sink", "recorded_at", "state"], pending), {"given": list(keys)}
+            )
+        needs = tuple(Need(sink=s) for s in numbers)
+        return [Standing(clip=c, key=keys[c.id], lacking=needs) for c in clips]
+
+    def _refuse_shared_keys(self, connection: sa.Connection, keys: Mapping[ClipId, Key]) -> None:
+        """Two clips under one name would be taken for each other: better no archive run than that."""
+        owners: dict[str, str] = {}
+        taken = connection.execute(
+            sa.select(clip.c.key, clip.c.id).where(clip.c.key.in_(self._given)), {"given": list(keys.values())}
+        )
+        for key, owner in [*taken, *((key, id_) for id_, key in keys.items())]:
+            if owners.setdefault(key, owner) != owner:
+                raise ArchiveError(f"two clips would have the same name in the sinks, {key}: {owners[key]} and {owner}")
+
+    def _standings(self, connection: sa.Connection, page: sa.Subquery, numbers: Numbers, **parameters: object) -> list[Standing]:
+        """The clips whose numbers are in column `n` of `page`, oldest recording first, with their copies in the asked sinks."""
+        statement = (
+            sa.select(clip.c.n, copy.c.sink, *_CLIP, *_NEED, *_COPY)
+            .join_from(page, clip, clip.c.n == page.c.n)
+            .outerjoin(copy, sa.and_(copy.c.clip == clip.c.n, copy.c.sink.in_(_SINKS)))
+            .order_by(clip.c.recorded_at, clip.c.n)
+        )
+        rows = connection.execute(statement, parameters | {"sinks": [n for n in numbers.values() if n is not None]})
+        return [_standing(list(group), numbers) for _, group in groupby(rows, key=itemgetter(0))]
+
+    def lacking_page(self, sinks: Sequence[SinkName], *, held: bool, after: ClipId | None, limit: int) -> list[Standing]:
+        """Clips that any of the sinks lacks (and, with `held`, another of them holds), oldest recording first."""
+        with self._transaction() as connection:
+            numbers = self._numbers(connection, sinks)
+            start = self._position(connection, after)
+            parts = [
+                self._lacked_by(number, start, [n for n in numbers.values() if n] if held else None)
+                for number in numbers.values()
+            ]
+            if not parts:
+                return []
+            each = [sa.select(part.order_by(*part.selected_columns).limit(limit).subquery()) for part in parts]
+            first = sa.union(*each).subquery()
+            page = sa.select(first.c.n).order_by(first.c.recorded_at, first.c.n).limit(limit).subquery()
+            return self._standings(connection, page, numbers)
+
+    def _lacked_by(self, number: int | None, start: tuple[datetime, int] | None, holders: Sequence[int] | None) -> sa.Select[Any]:
+        """When recorded, and the number, of each clip that one sink lacks: all of them when the archive never had that sink."""
+        if number is None:
+            columns: tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]] = (clip.c.recorded_at, clip.c.n)
+            chosen = sa.select(*columns)
+        else:
+            columns = (copy.c.recorded_at, copy.c.clip)
+            chosen = sa.select(copy.c.recorded_at, copy.c.clip.label("n")).where(copy.c.sink == number, LACKING)
+        if start is not None:
+            chosen = chosen.where(_later(columns, start))
+        if holders is not None:
+            holder = copy.alias("holder")
+            chosen = chosen.where(
+                sa.exists().where(holder.c.clip == columns[1], holder.c.sink.in_(holders), holder.c.state == State.STORED.value)
+            )
+        return chosen
+
+    def clips(
+        self,
+        sinks: Sequence[SinkName],
+        *,
+        accounts: Collection[str],
+        sources: Collection[SourceName],
+        cameras: Collection[str],
+        since: datetime | None,
+        until: datetime | None,
+        after: ClipId | None,
+        limit: int,
+    ) -> list[Standing]:
+        page = sa.select(clip.c.n).order_by(clip.c.recorded_at, clip.c.n).limit(limit)
+        for column, wanted in ((clip.c.account, accounts), (clip.c.source, sources), (clip.c.camera, cameras)):
+            if wanted:
+                page = page.where(column.in_([str(value) for value in wanted]))
+        if since is not None:
+            page = page.where(clip.c.recorded_at >= since)
+        if until is not None:
+            page = page.where(clip.c.recorded_at < until)
+        with self._transaction() as connection:
+            if (start := self._position(connection, after)) is not None:
+                page = page.where(_later((clip.c.recorded_at, clip.c.n), start))
+            return self._standings(connection, page.subquery(), self._numbers(connection, sinks))
+
+    def _position(self, connection: sa.Connection, after: ClipId | None) -> tuple[datetime, int] | None:
+        if after is None:
+            return None
+        row = connection.execute(sa.select(clip.c.recorded_at, clip.c.n).where(clip.c.id == after)).one_or_none()
+        if row is None:
+            raise ArchiveError(f"the index does not know the clip {after}")
+        return row[0], row[1]
+
+    # What becomes of a copy ------------------------------------------------------------------------------------------
+
+    def record(self, connection: sa.Connection, stored: Copy) -> None:
+        entry = self._entry(connection, stored.clip, stored.sink)
+        key = None if stored.key == entry.clip_key else stored.key
+        held = (State.STORED, key, stored.size, stored.sha256)
+        if (entry.state, entry.key, entry.size, entry.sha256) != held:
+            facts = {"key": key, "size": stored.size, "sha256": stored.sha256, "stored_at": stored.stored_at}
+            connection.execute(_CHANGE, _change(entry, State.STORED) | facts)
+
+    def failed(self, connection: sa.Connection, id_: ClipId, name: SinkName, reason: str, *, counts: bool) -> State:
+        entry = self._entry(connection, id_, name)
+        state, tries = after_failure(State(entry.state), entry.tries, counts=counts)
+        if state not in (State.STORED, State.EXCLUDED):
+            tried_at = self._clock.now() if counts else entry.tried_at
+            facts = {"tries": tries, "tried_at": tried_at, "reason": reason}
+            connection.execute(_CHANGE, _change(entry, state) | facts)
+        return state
+
+    def lost(self, connection: sa.Connection, id_: ClipId, name: SinkName, reason: str) -> None:
+        entry = self._entry(connection, id_, name)
+        connection.execute(_CHANGE, _change(entry, State.PENDING) | {"reason": reason})
+
+    def exclude(self, connection: sa.Connection, id_: ClipId, name: SinkName, reason: str) -> State:
+        entry = self._entry(connection, id_, name)
+        if entry.state == State.STORED:
+            return State.STORED
+        connection.execute(_CHANGE, _change(entry, State.EXCLUDED) | {"reason": reason})
+        return State.EXCLUDED
+
+    def _entry(self, connection: sa.Connection, id_: ClipId, name: SinkName) -> _Entry:
+        number = self._numbers(connection, [name])[name]
+        row = connection.execute(_FIND, {"id": id_, "sink": number}).one_or_none()
+        if row is None:
+            raise ArchiveError(f"the index does not know the clip {id_}")
+        return _Entry(*row)
+
+    def _numbers(self, connection: sa.Connection, sinks: Sequence[SinkName]) -> Numbers:
+        """The sinks' numbers. One that is new to the archive joins it, and lacks every clip there is."""
+        if any(s not in self._numbered for s in sinks):
+            rows = connection.execute(sa.select(sink.c.name, sink.c.n))
+            self._numbered = {SinkName(name): number for name, number in rows}
+            if not self._read_only:
+                for s in sinks:
+                    if s not in self._numbered:
+                        self._numbered[s] = self._join(connection, s)
+        return {s: self._numbered.get(s) for s in sinks}
+
+    def _join(self, connection: sa.Connection, name: SinkName) -> int:
+        values = {"name": name, "first_seen": self._clock.now()}
+        connection.execute(sink.insert(), values)
+        number = connection.execute(sa.select(sink.c.n).where(sink.c.name == name)).scalar_one()
+        every = sa.select(clip.c.n, sa.literal(number), clip.c.recorded_at, _PENDING)
+        connection.execute(copy.insert().from_select(["clip", "sink", "recorded_at", "state"], every))
+        return int(number)
+
+    def sink_id(self, name: SinkName) -> str | None:
+        with self._transaction() as connection:
+            id_: str | None = connection.execute(sa.select(sink.c.id).where(sink.c.name == name)).scalar()
+            return id_
+
+    def keep_sink_id(self, connection: sa.Connection, name: SinkName, id_: str) -> None:
+        self._numbers(connection, [name])
+        connection.execute(sa.update(sink).where(sink.c.name == name).values(id=id_))
+
+    # Catalogues ------------------------------------------------------------------------------------------------------
+
+    def uncatalogued(self, name: SinkName, limit: int) -> list[tuple[Clip, Copy]]:
+        with self._transaction() as connection:
+            number = self._numbers(connection, [name])[name]
+            rows = connection.execute(
+                sa.select(*_CLIP, *_COPY)
+                .join_from(copy, clip, clip.c.n == copy.c.clip)
+                .where(copy.c.sink == number, UNCATALOGUED)
+                .order_by(copy.c.clip)
+                .limit(limit)
+            )
+            width = len(_CLIP)
+            return [(_clip(row[:width]), _stored(row[:width], name, row[width:])) for row in rows]
+
+    def catalogued(self, connection: sa.Connection, name: SinkName, clips: Sequence[ClipId], key: Key) -> None:
+        number = self._numbers(connection, [name])[name]
+        numbers = sa.select(clip.c.n).where(clip.c.id.in_(self._given))
+        connection.execute(
+            sa.update(copy).where(copy.c.sink == number, is_state(State.STORED), copy.c.clip.in_(numbers)).values(catalogue=key),
+            {"given": list(clips)},
+        )
+
+    # Listings --------------------------------------------------------------------------------------------------------
+
+    def listings(self) -> list[Listing]:
+        with self._transaction() as connection:
+            rows = connection.execute(sa.select(listing).order_by(listing.c.account, listing.c.source))
+            return [
+                Listing(account=r.account, source=SourceName(r.source), complete_at=r.complete_at, full_at=r.full_at)
+                for r in rows
+            ]
+
+    def listed(self, connection: sa.Connection, account: str, source: SourceName, *, started_at: datetime, full: bool) -> None:
+        facts = {"complete_at": started_at} | ({"full_at": started_at} if full else {})
+        _put(connection, listing, {"account": account, "source": source.value}, facts)
+
+    def unreadable(self, connection: sa.Connection, account: str, source: SourceName, items: Sequence[Unreadable]) -> None:
+        now = self._clock.now()
+        place = {"account": account, "source": source.value}
+        for item in items:
+            id_ = item.item or "#" + hashlib.sha256(item.raw.encode()).hexdigest()[:16]
+            facts = {"reason": item.reason, "raw": item.raw, "last_seen": now}
+            again = _where(unreadable, place | {"item": id_})
+            if not connection.execute(sa.update(unreadable).where(again).values(times=unreadable.c.times + 1, **facts)).rowcount:
+                connection.execute(unreadable.insert(), place | {"item": id_, "first_seen": now, "times": 1} | facts)
+        connection.execute(sa.delete(unreadable).where(unreadable.c.last_seen < now - UNREADABLE_KEPT))
+
+    def unreadables(self, limit: int) -> list[SeenUnreadable]:
+        with self._transaction() as connection:
+            rows = connection.execute(
+                sa.select(unreadable).order_by(unreadable.c.last_seen.desc(), unreadable.c.item).limit(limit)
+            )
+            return [
+                SeenUnreadable(
+                    account=r.account,
+                    source=SourceName(r.source),
+                    unreadable=Unreadable(item=r.item, reason=r.reason, raw=r.raw),
+                    first_seen=r.first_seen,
+                    last_seen=r.last_seen,
+                    times=r.times,
+                )
+                for r in rows
+            ]
+
+    # Runs ------------------------------------------------------------------------------------------------------------
+
+    def finished(self, connection: sa.Connection, report: RunReport) -> None:
+        ended_at = report.started_at + timedelta(seconds=report.seconds)
+        facts = {"started_at": report.started_at, "ended_at": ended_at, "report": msgspec.json.encode(report).decode()}
+        _put(connection, run, {"id": report.run}, facts)
+        kept = sa.select(run.c.id).order_by(run.c.started_at.desc(), run.c.id.desc()).limit(RUNS_KEPT)
+        connection.execute(sa.delete(run).where(run.c.id.not_in(kept)))
+        for kind, name in _without_trouble(report):
+            _put(connection, good_run, {"kind": kind, "name": name}, {"ended_at": ended_at})
+
+    def last_runs(self, limit: int) -> list[RunReport]:
+        with self._transaction() as connection:
+            newest = sa.select(run.c.report).order_by(run.c.started_at.desc(), run.c.id.desc()).limit(limit)
+            return [msgspec.json.decode(text, type=RunReport) for text in connection.execute(newest).scalars()]
+
+    def last_good(self) -> LastGood:
+        with self._transaction() as connection:
+            rows = connection.execute(sa.select(good_run.c.kind, good_run.c.name, good_run.c.ended_at)).all()
+        return LastGood(
+            accounts={name: at for kind, name, at in rows if kind == "account"},
+            sources={SourceName(name): at for kind, name, at in rows if kind == "source"},
+            sinks={SinkName(name): at for kind, name, at in rows if kind == "sink"},
+        )
+
+    # Sums ------------------------------------------------------------------------------------------------------------
+
+    def summary(self, sinks: Sequence[SinkName]) -> Summary:
+        with self._transaction() as connection:
+            numbers = self._numbers(connection, sinks)
+            clips = connection.execute(sa.select(sa.func.count()).select_from(clip)).scalar_one()
+            oldest = connection.execute(sa.select(sa.func.min(clip.c.recorded_at))).scalar()
+            newest = connection.execute(sa.select(sa.func.max(clip.c.recorded_at))).scalar()
+            counts = connection.execute(
+                sa.select(copy.c.sink, copy.c.state, sa.func.count(), sa.func.sum(copy.c.size))
+                .where(copy.c.sink.in_([n for n in numbers.values() if n is not None]))
+                .group_by(copy.c.sink, copy.c.state)
+            ).all()
+            summaries = []
+            for name, number in numbers.items():
+                if number is None:
+                    summaries.append(SinkSummary(sink=name, pending=clips, oldest_lacking=oldest))
+                    continue
+                by_state = {State(state): (count, int(size or 0)) for of, state, count, size in counts if of == number}
+                lacked = sa.select(sa.func.min(copy.c.recorded_at)).where(copy.c.sink == number, LACKING)
+                summaries.append(
+                    SinkSummary(
+                        sink=name,
+                        **{state.name.lower(): by_state.get(state, (0, 0))[0] for state in State},
+                        bytes=by_state.get(State.STORED, (0, 0))[1],
+                        oldest_lacking=connection.execute(lacked).scalar(),
+                    )
+                )
+        return Summary(clips=clips, oldest=oldest, newest=newest, sinks=tuple(summaries))
+
+    def reasons(self, sinks: Sequence[SinkName]) -> list[Lack]:
+        with self._transaction() as connection:
+            numbers = self._numbers(connection, sinks)
+            names = {number: name for name, number in numbers.items() if number is not None}
+            many = sa.func.count()
+            rows = connection.execute(
+                sa.select(copy.c.sink, copy.c.state, copy.c.reason, many, sa.func.min(copy.c.recorded_at))
+                .where(copy.c.sink.in_(list(names)), LACKING)
+                .group_by(copy.c.sink, copy.c.state, copy.c.reason)
+                .order_by(many.desc(), copy.c.sink, copy.c.state, copy.c.reason)
+                .limit(REASONS_COUNTED)
+            )
+            lacks = [
+                Lack(sink=names[number], state=State(state), reason=reason, clips=count, oldest=oldest)
+                for number, state, reason, count, oldest in rows
+            ]
+            all_, oldest = connection.execute(sa.select(sa.func.count(), sa.func.min(clip.c.recorded_at)).select_from(clip)).one()
+        never = [name for name, number in numbers.items() if number is None and all_]
+        return lacks + [Lack(sink=name, state=State.PENDING, reason="", clips=all_, oldest=oldest) for name in never]
+
+
+_FIND = (
+    sa.select(clip.c.n, clip.c.key, copy.c.sink, *_NEED, *_COPY)
+    .join_from(clip, copy, copy.c.clip == clip.c.n)
+    .where(clip.c.id == sa.bindparam("id"), copy.c.sink == sa.bindparam("sink"))
+)
+_CHANGE = (
+    sa.update(copy)
+    .where(copy.c.clip == sa.bindparam("of_clip"), copy.c.sink == sa.bindparam("of_sink"))
+    .values({name: sa.bindparam(name) for name in ("state", "tries", "tried_at", "reason", "key", "size", "sha256", "stored_at")})
+    .values(catalogue=None)
+)
+
+
+def _change(entry: _Entry, state: State) -> dict[str, object]:
+    """The parameters of `_CHANGE` that leave nothing known of a copy but its state."""
+    nothing = dict.fromkeys(("tried_at", "key", "size", "sha256", "stored_at"))
+    return nothing | {"of_clip": entry.clip, "of_sink": entry.sink, "state": state.value, "tries": 0, "reason": ""}
+
+
+def _given(dialect: str) -> sa.Select[Any]:
+    """The texts in the parameter `given`, as rows, however many: one parameter, one statement, one plan.
+
+    The two engines spell this differently; it is the only place where that matters.
+    """
+    if dialect == "postgresql":
+        texts = sa.func.unnest(sa.bindparam("given", type_=ARRAY(sa.Text))).table_valued("value").render_derived()
+    else:
+        texts = sa.func.json_each(sa.bindparam("given", type_=sa.JSON)).table_valued("value")
+    return sa.select(texts.c.value)
+
+
+def _later(columns: tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]], start: tuple[datetime, int]) -> sa.ColumnElement[bool]:
+    recorded_at, number = start
+    return sa.tuple_(*columns) > sa.tuple_(sa.literal(recorded_at, columns[0].type), sa.literal(number))
+
+
+def _where(table: sa.Table, values: Mapping[str, object]) -> sa.ColumnElement[bool]:
+    return sa.and_(*(table.c[name] == value for name, value in values.items()))
+
+
+def _put(connection: sa.Connection, table: sa.Table, key: Mapping[str, object], facts: Mapping[str, object]) -> None:
+    """Change the row with this key, or make it."""
+    if not connection.execute(sa.update(table).where(_where(table, key)).values(**facts)).rowcount:
+        connection.execute(table.insert(), {**key, **facts})
+
+
+def _clip_row(c: Clip) -> dict[str, object]:
+    return {
+        "id": c.id,
+        "account": c.account,
+        "source": c.source.value,
+        "network_id": c.network_id,
+        "network": c.network,
+        "camera_id": c.camera_id,
+        "camera": c.camera,
+        "trigger": c.trigger,
+        "recorded_at": c.recorded_at,
+    }
+
+
+def _clip(row: Sequence[Any]) -> Clip:
+    """A clip from the columns `_CLIP`."""
+    id_, account, network_id, network, camera_id, camera, source, trigger, recorded_at, _ = row
+    return Clip(
+        id=id_,
+        account=account,
+        network_id=network_id,
+        network=network,
+        camera_id=camera_id,
+        camera=camera,
+        source=SourceName(source),
+        trigger=trigger,
+        recorded_at=recorded_at,
+    )
+
+
+def _stored(clip_row: Sequence[Any], name: SinkName, row: Sequence[Any]) -> Copy:
+    """A copy from the columns `_CLIP` and `_COPY`."""
+    key, size, sha256, stored_at = row
+    return Copy(clip=clip_row[0], sink=name, key=key or clip_row[-1], size=size, sha256=sha256, stored_at=stored_at)
+
+
+def _standing(rows: Sequence[Sequence[Any]], numbers: Numbers) -> Standing:
+    """One clip from its rows of `clip.n, copy.sink, *_CLIP, *_NEED, *_COPY`."""
+    need, stored = 2 + len(_CLIP), 2 + len(_CLIP) + len(_NEED)
+    clip_row = rows[0][2:need]
+    by_sink = {row[1]: row for row in rows}
+    lacking, held = [], []
+    for name, number in numbers.items():
+        row = by_sink.get(number) if number is not None else None
+        if row is None:
+            lacking.append(Need(sink=name))
+            continue
+        state, tries, tried_at, reason = row[need:stored]
+        if state == State.STORED:
+            held.append(_stored(clip_row, name, row[stored:]))
+        elif state != State.EXCLUDED:
+            lacking.append(Need(sink=name, state=State(state), tries=tries, tried_at=tried_at, reason=reason))
+    return Standing(clip=_clip(clip_row), key=clip_row[-1], lacking=tuple(lacking), held=tuple(held))
+
+
+def _without_trouble(report: RunReport) -> Iterator[tuple[str, str]]:
+    """The accounts, sources and sinks that this run was a good one for."""
+    if report.stopped:
+        return
+    troubled = {trouble.where for trouble in report.troubles} | {f"account {name}" for name in report.login_needed}
+    of_kind: list[tuple[str, Mapping[Any, Tally], bool]] = [
+        ("account", report.accounts, report.complete),
+        ("source", report.sources, report.complete),
+        ("sink", report.sinks, True),
+    ]
+    for kind, tallies, complete in of_kind:
+        for name, tally in tallies.items():
+            if complete and not tally.failed and not tally.gave_up and f"{kind} {name}" not in troubled:
+                yield kind, str(name)
