@@ -1,0 +1,50 @@
+"""The cloud's own words: its error bodies, as the real one sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+Json = Mapping[str, Any]
+
+UNAUTHORIZED: Json = {"message": "Unauthorized Access", "error": None, "code": 101}
+MEDIA_NOT_FOUND: Json = {"message": "Media not found", "code": 700}
+INVALID_DEVICE_TYPE: Json = {"code": 1630, "message": "Invalid Device Type"}
+UPDATE_REQUIRED: Json = {"message": "An app update is required"}
+LOGIN_LIMIT: Json = {
+    "message": "Login limit exceeded. Please disable any 3rd party automation and try again in 60 minutes.",
+}
+EMPTY_COOKIES: Json = {"error": "bad_request", "error_cause": "empty_cookies", "error_description": "Empty Cookies."}
+INVALID_GRANT: Json = {"error": "invalid_grant", "error_description": "The provided grant is invalid, expired or revoked."}
+
+EDGE_PAGE = (
+    "<!DOCTYPE html><html><head><title>Attention</title></head><body><h1>The edge server has something to say</h1></body></html>"
+)
+"""What stands between a client and the cloud may answer in its place, for people."""
+
+
+class Refusal(Exception):
+    """A request ends here, with this status and body."""
+
+    def __init__(self, status: int, body: Json) -> None:
+        super().__init__(f"{status} {body}")
+        self.status = status
+        self.body = body
+
+
+def unauthorized() -> Refusal:
+    return Refusal(401, UNAUTHORIZED)
+
+
+def media_not_found() -> Refusal:
+    return Refusal(404, MEDIA_NOT_FOUND)
+
+
+def oauth_error(status: int, error: str, description: str) -> Refusal:
+    return Refusal(status, {"error": error, "error_description": description})
+
+
+def as_json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.json_response(body, status=status, headers=headers)

@@ -1,0 +1,142 @@
+"""The simulated cloud on a loopback port: one address that plays the sign-in host and every REST host."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from blinkarchive.simulator.answers import Refusal, as_json
+from blinkarchive.simulator.footage import Footage
+from blinkarchive.simulator.gate import Gate, bearer
+from blinkarchive.simulator.house import House
+from blinkarchive.simulator.media import Media
+from blinkarchive.simulator.oauth import OAuthHost
+from blinkarchive.simulator.world import World
+
+LOG_KEPT = 100_000
+_SECRET = frozenset({"code", "code_verifier", "password", "token", "access_token", "refresh_token", "2fa_code"})
+_PATIENCE = 0.1
+
+log = logging.getLogger(__name__)
+log.addHandler(logging.NullHandler())  # whoever wants to hear of it sets up logging; nobody's console is written to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A request that was seen, and how it ended. It holds no secret."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    #: None when the connection ended before there was an answer.
+    status: int | None
+    #: Whether it carried a bearer token, good or not.
+    bearer: bool
+    #: The username of the account that the token let in; None without a good token.
+    account: str | None
+    #: On the world's monotonic clock.
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A simulated cloud that is being served."""
+
+    url: str
+    world: World
+    #: Oldest first; an exchange is noted when it has ended.
+    log: deque[Exchange]
+    footage: Footage
+
+    def seen(self, method: str, path: str) -> list[Exchange]:
+        """The exchanges with this method whose path contains this text."""
+        return [exchange for exchange in self.log if exchange.method == method and path in exchange.path]
+
+
+class Simulator:
+    """A Blink cloud for tests, demonstrations and measurements."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    @asynccontextmanager
+    async def serving(self, *, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[Running]:
+        """Serve the world until the block ends; port 0 takes a free one. Raises `OSError` when the port is taken.
+
+        Films are made when they are asked for, and kept in a temporary folder until the end.
+        """
+        with tempfile.TemporaryDirectory(prefix="blink-simulator-") as folder:
+            footage = Footage(Path(folder))
+            exchanges: deque[Exchange] = deque(maxlen=LOG_KEPT)
+            runner = web.AppRunner(
+                _app(self.world, footage, exchanges),
+                access_log=None,
+                logger=log,
+                handler_cancellation=True,
+                shutdown_timeout=_PATIENCE,
+            )
+            await runner.setup()
+            try:
+                site = web.TCPSite(runner, host, port)
+                await site.start()
+                taken = runner.addresses[0][1]
+                yield Running(url=f"http://{host}:{taken}", world=self.world, log=exchanges, footage=footage)
+            finally:
+                await runner.cleanup()
+
+
+def _app(world: World, footage: Footage, exchanges: deque[Exchange]) -> web.Application:
+    gate = Gate(world)
+    app = web.Application(middlewares=[_noting(world, exchanges), _answering])
+    for part in (OAuthHost(world), House(world, gate), Media(world, gate, footage)):
+        app.add_routes(part.routes())
+    return app
+
+
+def _noting(world: World, exchanges: deque[Exchange]) -> Middleware:
+    """Note every exchange when it ends, however it ends."""
+
+    @web.middleware
+    async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began, status = world.clock.monotonic(), None
+        token = bearer(request)
+        grant = world.signins.whose(token or "")
+        try:
+            response = await handler(request)
+            status = response.status
+            return response
+        finally:
+            exchanges.append(
+                Exchange(
+                    method=request.method,
+                    path=request.path,
+                    query={key: "***" if key in _SECRET else value for key, value in request.query.items()},
+                    status=status,
+                    bearer=token is not None,
+                    account=grant.person.username if grant else None,
+                    began=began,
+                    ended=world.clock.monotonic(),
+                )
+            )
+
+    return note
+
+
+@web.middleware
+async def _answering(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what handlers raise into answers."""
+    try:
+        return await handler(request)
+    except Refusal as refusal:
+        return as_json(refusal.body, refusal.status)
+    except web.HTTPException as error:  # no such path, another method, a body that is too large
+        return as_json({"status": error.status, "error": error.reason}, error.status)
