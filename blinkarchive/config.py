@@ -223,7 +223,15 @@ def options(kind: type[T], sink: SinkConfig) -> T:
     problems = Problems()
     made = build(kind, sink.raw, sink.place, problems)
     problems.check()
-    assert made is not None
+    assert made is not None  # nothing was wrong with it
+    return made
+
+
+def sink_options(kinds: Mapping[SinkName, type[Any]], config: Config) -> dict[SinkName, Any]:
+    """The options of several sinks, each by its kind. Raises one `ConfigError` that tells everything that is wrong with any."""
+    problems = Problems()
+    made = {name: build(kind, config.sinks[name].raw, config.sinks[name].place, problems) for name, kind in kinds.items()}
+    problems.check()
     return made
 
 
@@ -265,7 +273,8 @@ def _lines(text: str) -> dict[tuple[str, ...], int]:
     for number, line in enumerate(text.splitlines(), 1):
         if header := _HEADER.fullmatch(line):
             table = tuple(part.strip().strip("\"'") for part in header["table"].split("."))
-            found.setdefault(table, number)
+            for depth in range(1, len(table) + 1):
+                found.setdefault(table[:depth], number)
         elif key := _KEY.match(line):
             found.setdefault((*table, key["key"].strip("\"'")), number)
     return found

@@ -114,3 +114,9 @@ def moment(when: datetime) -> str:
 def iso(when: datetime | None) -> str | None:
     """A time for programs: UTC, `2026-03-01T08:34:00Z`."""
     return None if when is None else when.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def flush() -> None:
+    """Send on what is buffered for stdout: whoever reads it may be waiting. Raises `OSError`."""
+    if sys.stdout is not None:
+        sys.stdout.flush()

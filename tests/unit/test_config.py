@@ -1,0 +1,492 @@
+"""The config: what is read, what the environment changes, and how what is wrong is told."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from blinkarchive.config import (
+    EVERY,
+    ArchiveConfig,
+    Config,
+    SinkConfig,
+    default_file,
+    inline_secrets,
+    load,
+    options,
+    readable_by_others,
+    require,
+    sink_options,
+)
+from blinkarchive.convert import Size
+from blinkarchive.errors import ConfigError, PluginError
+from blinkarchive.model import SinkName, SourceName
+from blinkarchive.pace import PACES, Figures
+from blinkarchive.secret import Secret
+
+WHOLE = """
+[account.home]
+username = "me@example.org"
+[sink.nas]
+type = "disk"
+path = "clips"
+"""
+
+Load = Callable[..., Config]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Load:
+    """Load a config from its text, with variables: `config("…", VARIABLE="…")`."""
+
+    def read(text: str = WHOLE, **environ: str) -> Config:
+        file = tmp_path / "blinkarchive.toml"
+        file.write_text(text)
+        file.chmod(0o600)
+        return load(file, environ)
+
+    return read
+
+
+def refusal(config: Load, text: str, **environ: str) -> str:
+    with pytest.raises(ConfigError) as refused:
+        config(text, **environ)
+    return str(refused.value)
+
+
+class TestReading:
+    def test_a_short_config_has_defaults_for_the_rest(self, config: Load) -> None:
+        read = config()
+        assert read.archive == ArchiveConfig()
+        assert read.accounts["home"].username == "me@example.org"
+        assert read.accounts["home"].pace == PACES["polite"]
+        assert read.accounts["home"].password is None
+        assert read.sinks[SinkName("nas")].type == "disk"
+        assert read.sinks[SinkName("nas")].raw == {"path": "clips"}
+        assert read.warnings == ()
+
+    def test_without_a_source_table_both_sources_are_used(self, config: Load) -> None:
+        assert {name: source.every for name, source in config().sources.items()} == EVERY
+
+    def test_a_source_table_leaves_the_other_source_out(self, config: Load) -> None:
+        read = config(WHOLE + "[source.sync-module]\n")
+        assert list(read.sources) == [SourceName.SYNC_MODULE]
+        assert read.sources[SourceName.SYNC_MODULE].every == timedelta(minutes=15)
+
+    def test_cron_takes_the_place_of_every(self, config: Load) -> None:
+        source = config(WHOLE + '[source.cloud]\ncron = "*/5 * * * mon-fri"\n').sources[SourceName.CLOUD]
+        assert (source.every, source.cron) == (None, "*/5 * * * mon-fri")
+
+    def test_a_pace_is_a_name_or_figures(self, config: Load) -> None:
+        figures = "{ requests_per_second = inf, burst = 3 }"
+        for text, pace in (('"brisk"', PACES["brisk"]), (figures, Figures(requests_per_second=math.inf, burst=3))):
+            read = config(WHOLE.replace("[sink.nas]", f"pace = {text}\n[sink.nas]"))
+            assert read.accounts["home"].pace == pace
+
+    def test_the_state_folder_begins_at_home_or_beside_the_file(
+        self, config: Load, tmp_path: Path, clean_environment: Path
+    ) -> None:
+        assert config('[archive]\nstate = "~/blink"').archive.state == clean_environment / "blink"
+        assert config('[archive]\nstate = "blink"').archive.state == tmp_path / "blink"
+
+    def test_there_may_be_several_accounts_and_sinks(self, config: Load) -> None:
+        read = config(WHOLE + '[account.cabin]\nusername = "b"\n[sink.off-site]\ntype = "s3"\n')
+        assert list(read.accounts) == ["home", "cabin"]
+        assert list(read.sinks) == ["nas", "off-site"]
+
+
+class TestFinding:
+    def test_the_named_file_comes_before_the_variable_and_the_default_one(self, tmp_path: Path) -> None:
+        files = {name: tmp_path / f"{name}.toml" for name in ("named", "variable")} | {"default": default_file()}
+        for name, file in files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f'[account.{name}]\nusername = "x"')
+        environ = {"BLINKARCHIVE_CONFIG": str(files["variable"])}
+        assert list(load(files["named"], environ).accounts) == ["named"]
+        assert list(load(None, environ).accounts) == ["variable"]
+        assert list(load(None, {}).accounts) == ["default"]
+
+    def test_without_any_file_there_is_an_empty_config(self) -> None:
+        assert load(None, {}) == replace(Config(), sources=load(None, {}).sources)
+
+    @pytest.mark.parametrize("by_variable", [False, True])
+    def test_a_named_file_that_is_not_there_is_an_error(self, tmp_path: Path, by_variable: bool) -> None:
+        missing = tmp_path / "missing.toml"
+        with pytest.raises(ConfigError, match=r"there is no file .*missing\.toml"):
+            load(None, {"BLINKARCHIVE_CONFIG": str(missing)}) if by_variable else load(missing, {})
+
+    def test_a_folder_or_bytes_that_are_no_text_are_errors_that_name_the_file(self, tmp_path: Path) -> None:
+        binary = tmp_path / "binary.toml"
+        binary.write_bytes(b"\xff\xfe")
+        for file in (tmp_path, binary):
+            with pytest.raises(ConfigError, match=str(file)):
+                load(file, {})
+
+    def test_what_is_no_toml_is_told_with_its_line(self, config: Load) -> None:
+        assert "blinkarchive.toml: this is not TOML: Invalid value (at line 2, column 8)" in refusal(
+            config, "[archive]\nname = oops"
+        )
+
+    def test_a_run_needs_an_account_and_a_sink(self, config: Load) -> None:
+        require(config())
+        with pytest.raises(ConfigError, match=r"\[sink\.NAME\] missing"):
+            require(config('[account.a]\nusername = "x"'))
+        with pytest.raises(ConfigError, match=r"\[account\.NAME\] missing"):
+            require(config('[sink.a]\ntype = "disk"'))
+        with pytest.raises(ConfigError, match="blinkarchive init"):
+            require(load(None, {}))
+
+
+class TestRefusing:
+    def test_everything_that_is_wrong_is_told_at_once_with_file_line_table_and_key(self, config: Load, tmp_path: Path) -> None:
+        said = refusal(
+            config,
+            '[archive]\nin_flight = 0\nstat = "x"\n'
+            '[account.home]\nusername = "a"\npace = "politer"\napi_url = "http://example.org"\n'
+            '[source.clowd]\n[source.sync-module]\nevery = "5"\n'
+            "[sink.x]\n[sinks.y]\n",
+        ).splitlines()
+        file = tmp_path / "blinkarchive.toml"
+        assert said[0] == "8 things in the configuration cannot be used:"
+        assert f"  {file}:2: [archive] in_flight: 0 is too little; the least is 1" in said
+        assert f'  {file}:3: [archive] stat: no such key; did you mean "state"?' in said
+        assert f'  {file}:6: [account.home] pace: "politer" is none of polite, brisk, unlimited, nor a table' in said
+        assert any(line.startswith(f"  {file}:7: [account.home] api_url: not a server: plain http") for line in said)
+        assert f'  {file}:8: [source] clowd: no such source; did you mean "cloud"?' in said
+        assert any(line.startswith(f'  {file}:10: [source.sync-module] every: "5" is no length of time') for line in said)
+        assert any(line.startswith(f"  {file}:11: [sink.x] type: missing") for line in said)
+        assert f'  {file}:12: sinks: no such table; did you mean "sink"?' in said
+
+    def test_one_wrong_thing_is_one_line(self, config: Load, tmp_path: Path) -> None:
+        said = refusal(config, WHOLE.replace("username", "usrname") + "")
+        assert said.splitlines()[1:] == [
+            f'  {tmp_path / "blinkarchive.toml"}:3: [account.home] usrname: no such key; did you mean "username"?',
+            f"  {tmp_path / 'blinkarchive.toml'}:2: [account.home] username: missing, and it has no default",
+        ]
+        assert "\n" not in refusal(config, "[archive]\nin_flight = true")
+
+    @pytest.mark.parametrize(
+        ("line", "complaint"),
+        [
+            ("in_flight = 1.0", "must be a whole number, not 1.0"),
+            ("in_flight = true", "must be a whole number, not true"),
+            ('in_flight = "3"', 'must be a whole number, not "3"'),
+            ("state = 3", 'must be a path: "…", not 3'),
+            ('state = ""', 'must be a path: "…", not ""'),
+            ('largest_clip = "512 MiB"', "must be a size"),
+            ("largest_clip = 512", "must be a size"),
+            ('name = "{camera}.mp4"', "must hold {key} in its last part"),
+            ('name = "{kee}.mp4"', "is not a field of a name"),
+            ("name = [1]", "must be a text"),
+        ],
+    )
+    def test_a_wrong_value_is_told_with_what_its_key_takes(self, config: Load, line: str, complaint: str) -> None:
+        key = line.partition(" ")[0]
+        said = refusal(config, f"[archive]\n{line}")
+        assert f":2: [archive] {key}: " in said
+        assert complaint in said
+
+    @pytest.mark.parametrize("name", ["a__b", "-a", "a_", "a.b", "a b", "ü", "x" * 41, ""])
+    def test_a_name_that_the_environment_could_not_say_is_refused(self, config: Load, name: str) -> None:
+        assert "is no name" in refusal(config, f'[account."{name}"]\nusername = "x"')
+
+    @pytest.mark.parametrize(("one", "other"), [("home", "HOME"), ("my-home", "my_home")])
+    def test_two_names_that_the_environment_could_not_tell_apart_are_refused(self, config: Load, one: str, other: str) -> None:
+        assert f'is the same name as "{one}"' in refusal(
+            config, f'[account.{one}]\nusername = "x"\n[account.{other}]\nusername = "y"'
+        )
+
+    def test_a_key_outside_a_named_table_is_told_where_it_belongs(self, config: Load) -> None:
+        assert "[account] username: a key needs a table with a name: [account.NAME]" in refusal(
+            config, '[account]\nusername = "x"'
+        )
+
+    def test_every_and_cron_together_are_refused(self, config: Load) -> None:
+        assert "keep one of them" in refusal(config, '[source.cloud]\nevery = "5m"\ncron = "* * * * *"')
+
+    @pytest.mark.parametrize(
+        "line", ['every = "0"', "every = 0", 'every = "10s"', 'every = ""', 'every = "-5m"', 'cron = "5m"', 'cron = "* * *"']
+    )
+    def test_a_pace_of_polling_that_makes_no_sense_is_refused(self, config: Load, line: str) -> None:
+        assert "[source.cloud]" in refusal(config, f"[source.cloud]\n{line}")
+
+    @pytest.mark.parametrize(
+        "pace", ["{ burst = 0 }", "{ requests_per_second = 0 }", "{ requests_per_second = nan }", "{ speed = 1 }", "3"]
+    )
+    def test_a_pace_that_would_never_move_is_refused(self, config: Load, pace: str) -> None:
+        assert "pace" in refusal(config, f'[account.home]\nusername = "x"\npace = {pace}')
+
+    @pytest.mark.parametrize("value", ["[1]", "true", '"disk"'])
+    def test_a_value_where_a_table_belongs_is_refused(self, config: Load, value: str) -> None:
+        for table in ("archive", "account", "source", "sink", "plugins"):
+            assert "must be a table" in refusal(config, f"{table} = {value}")
+
+
+class TestEnvironment:
+    def test_every_key_has_a_name_in_the_environment(self, config: Load) -> None:
+        read = config(
+            WHOLE,
+            BLINKARCHIVE__ARCHIVE__IN_FLIGHT="3",
+            BLINKARCHIVE__ARCHIVE__LARGEST_CLIP="2GB",
+            BLINKARCHIVE__ACCOUNT__HOME__USERNAME="you@example.org",
+            BLINKARCHIVE__ACCOUNT__HOME__PACE="{ burst = 9 }",
+            BLINKARCHIVE__SOURCE__SYNC_MODULE__EVERY="1h",
+            BLINKARCHIVE__SINK__NAS__PATH="/srv/clips",
+            BLINKARCHIVE__PLUGINS__LOAD='["bell"]',
+        )
+        assert read.archive.in_flight == 3
+        assert read.archive.largest_clip == 2_000_000_000
+        assert read.accounts["home"].username == "you@example.org"
+        assert read.accounts["home"].pace.burst == 9
+        assert read.sources[SourceName.SYNC_MODULE].every == timedelta(hours=1)
+        assert read.sinks[SinkName("nas")].raw == {"path": "/srv/clips"}
+        assert read.plugins.load == ("bell",)
+
+    def test_a_name_with_a_dash_or_capitals_is_met(self, config: Load) -> None:
+        read = config('[sink.My-NAS]\ntype = "disk"\n', BLINKARCHIVE__SINK__MY_NAS__TYPE="s3")
+        assert {name: sink.type for name, sink in read.sinks.items()} == {"My-NAS": "s3"}
+
+    def test_a_whole_config_can_be_in_the_environment(self) -> None:
+        environ = {
+            "BLINKARCHIVE__ACCOUNT__HOME__USERNAME": "me@example.org",
+            "BLINKARCHIVE__SINK__NAS__TYPE": "disk",
+            "BLINKARCHIVE__SINK__NAS__PATH": "/clips",
+        }
+        read = load(None, environ)
+        require(read)
+        assert read.accounts["home"].username == "me@example.org"
+
+    def test_what_is_wrong_there_is_told_with_the_name_of_the_variable(self, config: Load) -> None:
+        said = refusal(config, WHOLE, BLINKARCHIVE__ARCHIVE__IN_FLIGHT="many", BLINKARCHIVE__ACCOUNT__HOME__USRNAME="x")
+        assert (
+            'BLINKARCHIVE__ARCHIVE__IN_FLIGHT in the environment: [archive] in_flight: must be a whole number, not "many"' in said
+        )
+        assert "BLINKARCHIVE__ACCOUNT__HOME__USRNAME in the environment: [account.home] usrname: no such key" in said
+
+    def test_a_server_for_all_accounts_gives_way_to_one_for_a_single_account(self, config: Load) -> None:
+        read = config(
+            WHOLE + '[account.cabin]\nusername = "b"\napi_url = "https://file.example"\n',
+            BLINKARCHIVE_API_URL="http://127.0.0.1:1",
+            BLINKARCHIVE_OAUTH_URL="http://127.0.0.1:2",
+            BLINKARCHIVE__ACCOUNT__CABIN__OAUTH_URL="http://127.0.0.1:3",
+        )
+        assert {name: (one.api_url, one.oauth_url) for name, one in read.accounts.items()} == {
+            "home": ("http://127.0.0.1:1", "http://127.0.0.1:2"),
+            "cabin": ("http://127.0.0.1:1", "http://127.0.0.1:3"),
+        }
+
+    def test_an_empty_server_is_none(self, config: Load) -> None:
+        assert config(WHOLE, BLINKARCHIVE_API_URL="").accounts["home"].api_url is None
+
+
+class TestSecrets:
+    def account(self, config: Load, password: str, **environ: str) -> Config:
+        return config(f'[account.home]\nusername = "x"\npassword = {password}\n', **environ)
+
+    def test_a_password_is_read_from_where_the_config_says(self, config: Load, tmp_path: Path) -> None:
+        (tmp_path / "password").write_text("from the file\n")
+        for text, expected in (
+            ('"inline"', "inline"),
+            ('{ env = "BLINK_PASSWORD" }', "from the environment"),
+            ('{ file = "password" }', "from the file"),
+        ):
+            read = self.account(config, text, BLINK_PASSWORD="from the environment")
+            assert read.accounts["home"].read_password() == Secret(expected)
+
+    def test_a_password_may_come_in_a_variable_of_its_own(self, config: Load) -> None:
+        read = config(WHOLE, BLINKARCHIVE__ACCOUNT__HOME__PASSWORD="{hunter2")
+        assert read.accounts["home"].read_password() == Secret("{hunter2")
+        assert not read.accounts["home"].password_in_file
+
+    @pytest.mark.parametrize("text", ['{ env = "NOT_SET" }', '{ file = "missing" }'])
+    def test_a_password_that_is_not_there_is_none_and_no_error(self, config: Load, text: str) -> None:
+        assert self.account(config, text).accounts["home"].read_password() is None
+
+    def test_a_password_file_that_cannot_be_read_is_an_error(self, config: Load, tmp_path: Path) -> None:
+        read = self.account(config, f'{{ file = "{tmp_path}" }}')
+        with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+            read.accounts["home"].read_password()
+
+    def test_an_entry_of_the_keyring_is_a_service_and_a_name(self, config: Load) -> None:
+        with pytest.raises(ConfigError, match='write "SERVICE/NAME"'):
+            self.account(config, '{ keyring = "blinkarchive" }').accounts["home"].read_password()
+
+    @pytest.mark.parametrize("text", ["3", '{ enw = "X" }', "{}", '{ env = "A", file = "B" }', '{ env = "" }', '""', '["x"]'])
+    def test_what_says_no_place_for_a_secret_is_refused(self, config: Load, text: str) -> None:
+        with pytest.raises(ConfigError, match=r"password: must be one of"):
+            self.account(config, text)
+
+    def test_a_password_shows_nowhere(self, config: Load) -> None:
+        read = self.account(config, '"hunter2-hunter2"')
+        assert "hunter2" not in repr(read) + str(read.accounts["home"].password)
+
+    def test_others_who_may_read_a_password_are_warned_of(self, config: Load, tmp_path: Path) -> None:
+        assert self.account(config, '"inline"').warnings == ()
+        file = tmp_path / "blinkarchive.toml"
+        file.chmod(0o640)
+        (warning,) = load(file, {}).warnings
+        assert f"{file} holds the password of [account.home]" in warning
+        assert f"chmod 600 {file}" in warning
+        file.write_text(WHOLE)
+        assert load(file, {}).warnings == ()
+
+
+ONE = Size(1)
+
+
+class Colour(StrEnum):
+    RED = "red"
+    GREEN = "green"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inner:
+    depth: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Everything:
+    """Options of all the types that a plugin may use."""
+
+    text: str
+    number: int = 0
+    ratio: float = 0.5
+    flag: bool = False
+    folder: Path = Path("/")
+    wait: timedelta = timedelta(seconds=1)
+    part: Size = ONE
+    key: Secret | None = None
+    level: Literal["low", "high", 3] = "low"
+    colour: Colour = Colour.RED
+    names: tuple[str, ...] = ()
+    sizes: list[int] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    inner: Inner = Inner()
+    either: int | str | None = None
+
+    def __post_init__(self) -> None:
+        if self.text == "impossible":
+            raise ValueError("this text is impossible")
+
+
+class TestOptions:
+    def sink(self, config: Load, lines: str, **environ: str) -> SinkConfig:
+        return config(f'[sink.nas]\ntype = "x"\n{lines}', **environ).sinks[SinkName("nas")]
+
+    def test_every_type_is_read_from_the_file(self, config: Load, tmp_path: Path) -> None:
+        made = options(
+            Everything,
+            self.sink(
+                config,
+                'text = "t"\nnumber = 3\nratio = 2\nflag = true\nfolder = "sub"\nwait = "5m"\npart = "8MiB"\n'
+                'key = { env = "KEY" }\nlevel = 3\ncolour = "green"\nnames = ["a", "b"]\nsizes = [1, 2]\nheaders = { a = "b" }\n'
+                'inner = { depth = 2 }\neither = "x"',
+                KEY="open",
+            ),
+        )
+        assert made == Everything(
+            text="t",
+            number=3,
+            ratio=2.0,
+            flag=True,
+            folder=tmp_path / "sub",
+            wait=timedelta(minutes=5),
+            part=Size(8 * 1024**2),
+            key=Secret("open"),
+            level=3,
+            colour=Colour.GREEN,
+            names=("a", "b"),
+            sizes=[1, 2],
+            headers={"a": "b"},
+            inner=Inner(depth=2),
+            either="x",
+        )
+
+    def test_every_type_is_read_from_the_environment(self, config: Load) -> None:
+        values = {
+            "text": "3", "number": "3", "ratio": "0.25", "flag": "TRUE", "folder": "/srv", "wait": "0", "part": "0",
+            "key": "open", "level": "3", "colour": "green", "names": '["a"]', "sizes": "[1]", "headers": '{ a = "b" }',
+            "inner": "{ depth = 2 }", "either": "7",
+        }  # fmt: skip
+        made = options(
+            Everything, self.sink(config, "", **{f"BLINKARCHIVE__SINK__NAS__{key.upper()}": text for key, text in values.items()})
+        )
+        assert made == Everything(
+            text="3", number=3, ratio=0.25, flag=True, folder=Path("/srv"), wait=timedelta(), part=Size(0), key=Secret("open"),
+            level=3, colour=Colour.GREEN, names=("a",), sizes=[1], headers={"a": "b"}, inner=Inner(depth=2), either=7,
+        )  # fmt: skip
+
+    def test_a_table_within_is_reached_key_by_key_from_the_environment(self, config: Load) -> None:
+        sink = self.sink(config, 'text = "t"', BLINKARCHIVE__SINK__NAS__INNER__DEPTH="5")
+        assert options(Everything, sink).inner == Inner(depth=5)
+
+    @pytest.mark.parametrize(
+        ("line", "complaint"),
+        [
+            ("number = 1.5", "number: must be a whole number"),
+            ("ratio = nan", "ratio: must be a number"),
+            ("flag = 1", "flag: must be true or false, not 1"),
+            ("wait = 5", "wait: must be a length of time"),
+            ("wait = true", "wait: must be a length of time"),
+            ("part = 0.0", "part: must be a size"),
+            ('key = { env = "MISSING" }', "key: environment variable MISSING holds nothing"),
+            ('level = "medium"', 'level: "medium" is none of low, high, 3'),
+            ("colour = true", "colour: true is none of red, green"),
+            ('names = "a"', 'names: must be a list: [ …, … ], not "a"'),
+            ("names = [1]", "names: must be a text"),
+            ("headers = { a = 1 }", "headers: must be a text"),
+            ("inner = { depht = 2 }", '[sink.nas.inner] depht: no such key; did you mean "depth"?'),
+            ("either = 1.5", "either: must be a whole number, not 1.5, or must be a text"),
+            ('txet = "x"', 'txet: no such key; did you mean "text"?'),
+        ],
+    )
+    def test_a_wrong_option_is_told_with_its_sink_and_what_it_takes(self, config: Load, line: str, complaint: str) -> None:
+        with pytest.raises(ConfigError) as refused:
+            options(Everything, self.sink(config, f'text = "t"\n{line}'))
+        assert complaint in str(refused.value)
+        assert "[sink.nas" in str(refused.value)
+        assert ":4: " in str(refused.value)
+
+    def test_what_the_options_themselves_refuse_is_told_with_the_sink(self, config: Load) -> None:
+        with pytest.raises(ConfigError, match=r"\[sink\.nas\] this text is impossible"):
+            options(Everything, self.sink(config, 'text = "impossible"'))
+
+    def test_what_is_wrong_with_several_sinks_is_told_at_once(self, config: Load) -> None:
+        read = config('[sink.a]\ntype = "x"\n[sink.b]\ntype = "x"\ntext = 1\n[sink.c]\ntype = "x"\ntext = "t"\n')
+        with pytest.raises(ConfigError, match=r"2 things") as refused:
+            sink_options(dict.fromkeys(read.sinks, Everything), read)
+        assert "[sink.a] text: missing" in str(refused.value)
+        assert '[sink.b] text: must be a text: "…", not 1' in str(refused.value)
+        assert sink_options({SinkName("c"): Everything}, read) == {"c": Everything(text="t")}
+
+    def test_options_that_no_table_can_fill_are_the_plugins_fault(self, config: Load) -> None:
+        @dataclass(frozen=True)
+        class Odd:
+            when: complex = 0j
+
+        sink = self.sink(config, "when = 1")
+        for kind in (Odd, int):
+            with pytest.raises(PluginError):
+                options(kind, sink)
+
+    def test_secrets_that_stand_in_the_file_are_found(self, config: Load) -> None:
+        assert inline_secrets(Everything, self.sink(config, 'text = "t"\nkey = "open"')) == ["key"]
+        assert inline_secrets(Everything, self.sink(config, 'text = "t"\nkey = { env = "KEY" }')) == []
+        assert inline_secrets(Everything, self.sink(config, 'text = "t"', BLINKARCHIVE__SINK__NAS__KEY="open")) == []
+
+
+@pytest.mark.parametrize(("mode", "others"), [(0o600, False), (0o640, True), (0o604, True), (0o700, False)])
+def test_a_files_mode_says_whether_others_may_read_it(tmp_path: Path, mode: int, others: bool) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    os.chmod(file, mode)
+    assert readable_by_others(file) is others
+    assert not readable_by_others(tmp_path / "missing")
