@@ -1,0 +1,74 @@
+"""`python -m benchmarks [P2 P7 …] [--pairs N]`: run roads, print the table, write `RESULTS.md`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import peers
+from benchmarks.bench import Bench
+from benchmarks.measure import CannotRun
+from benchmarks.report import Row, Told, page, table
+from benchmarks.roads import durability, lookup, loopback, memory, nothing_new, slow_cloud
+
+HERE = Path(__file__).parent
+ROADS = {
+    "P1": slow_cloud.measure,
+    "P2": loopback.measure,
+    "P3": loopback.measure,
+    "P4": memory.measure,
+    "P5": durability.measure,
+    "P6": nothing_new.measure,
+    "P7": lookup.measure,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure blinkarchive beside other tools.")
+    parser.add_argument("roads", nargs="*", default=list(ROADS), metavar="ROAD", help=f"of {', '.join(ROADS)}; all by default")
+    parser.add_argument("--pairs", type=int, help="rounds of each race (by default as many as each road needs)")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="how many clips the large archive of P6 has")
+    parser.add_argument("--scratch", type=Path, default=HERE / ".scratch", help="a folder on the disk to measure")
+    parser.add_argument("--results", type=Path, default=HERE / "RESULTS.md")
+    asked = parser.parse_args()
+    if unknown := set(asked.roads) - set(ROADS):
+        parser.error(f"no such road: {', '.join(sorted(unknown))}")
+    asked.scratch.mkdir(exist_ok=True)
+    rows: list[Row] = []
+    told: list[Told] = []
+    for road in dict.fromkeys(ROADS[name] for name in asked.roads):
+        scratch = Path(tempfile.mkdtemp(dir=asked.scratch))
+        try:
+            for one in road(Bench(scratch=scratch, pairs=asked.pairs, most_rows=asked.rows)):
+                if isinstance(one, Row):
+                    rows.append(one)
+                    print(f"{one.road} {one.what}: {one.figure.median:.2f} {one.unit}", file=sys.stderr)
+                else:
+                    told.append(one)
+        except CannotRun as reason:
+            numbers = "/".join(name for name in asked.roads if ROADS[name] is road)
+            told.append(Told(road=numbers, what=f"not run to its end: {reason}"))
+            print(f"{numbers} not run to its end: {reason}", file=sys.stderr)
+        finally:
+            shutil.rmtree(scratch)
+    asked.results.write_text(page(rows, told, _machine()))
+    print(table(rows))
+    return int(any(row.met is False for row in rows))
+
+
+def _machine() -> list[str]:
+    tools = [peers.version("curl", "--version"), peers.version("openssl", "version"), peers.BLINKPY]
+    return [
+        f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores, shared by both sides",
+        f"Python {platform.python_version()}; {'; '.join(tool for tool in tools if tool)}",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

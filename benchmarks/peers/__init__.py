@@ -1,0 +1,80 @@
+"""Other tools at the same work: how each is installed, and what it is told to do."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.cloud import Cloud
+from benchmarks.measure import CannotRun, Command, Rival
+
+HERE = Path(__file__).parent
+INSTALLED = HERE.parent / ".peers"
+BLINKPY = "blinkpy==0.25.9"
+
+
+def needs(program: str) -> None:
+    """Raises `CannotRun` when a program is not on this machine."""
+    if shutil.which(program) is None:
+        raise CannotRun(f"{program} is not installed")
+
+
+def version(*argv: str) -> str:
+    """The first line a program says of itself; "" when it is not there."""
+    try:
+        said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return said.splitlines()[0].strip() if said else ""
+
+
+def curl(cloud: Cloud, *, at_once: int = 16, then: str = "") -> Rival:
+    """curl, given the addresses and the token, so that it lists nothing; `then` is more shell, in the folder of the clips."""
+    needs("curl")
+
+    def ready(folder: Path) -> Command:
+        wanted = [f'url = "{cloud.url}{path}"\noutput = "{number}.mp4"' for number, path in enumerate(cloud.paths())]
+        orders = folder / "curl.config"
+        orders.touch(mode=0o600)
+        orders.write_text(
+            f'header = "Authorization: Bearer {cloud.token}"\nfail\nsilent\nshow-error\n' + "\n".join(wanted) + "\n"
+        )
+        fetch = f"curl --parallel --parallel-immediate --parallel-max {at_once} --config ../curl.config"
+        clips = folder / "clips"
+        clips.mkdir()
+        return Command(argv=["sh", "-ec", f"cd '{clips}'; {fetch}{'; ' + then if then else ''}"])
+
+    return Rival(name=f"curl {at_once}{', then ' + then if then else ''}", ready=ready, check=cloud.all_are_under)
+
+
+def curl_hashed(cloud: Cloud) -> Rival:
+    """curl, then what an archive owes besides: a hash of every clip, and all of it flushed to the disk."""
+    needs("openssl")
+    return curl(cloud, then="openssl dgst -sha256 *.mp4 > sums; sync")
+
+
+def blinkpy(cloud: Cloud, *, delay: int = 0) -> Rival:
+    """blinkpy's own `download_videos`, unmodified; only its addresses are led to the simulator."""
+    python = _blinkpy_python()
+
+    def ready(folder: Path) -> Command:
+        clips = folder / "clips"
+        clips.mkdir()
+        call = [python, HERE / "blinkpy_download.py", cloud.url, str(cloud.account_id), clips, str(delay)]
+        return Command(argv=call, env={"TOKEN": cloud.token})
+
+    return Rival(name=f"blinkpy, delay {delay}", ready=ready, check=cloud.all_are_under)
+
+
+def _blinkpy_python() -> Path:
+    python = INSTALLED / "blinkpy" / "bin" / "python"
+    mark = INSTALLED / "blinkpy" / BLINKPY
+    if not mark.exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", INSTALLED / "blinkpy"], check=True)
+        done = subprocess.run([python, "-m", "pip", "--quiet", "install", BLINKPY], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise CannotRun(f"{BLINKPY} could not be installed: {done.stderr.strip()[-300:]}")
+        mark.touch()
+    return python
