@@ -129,6 +129,16 @@ class Index:
         """
         return await self._ask(self._sql.lacking, clips, sinks, name)
 
+    async def standings(self, clips: Sequence[ClipId], sinks: Sequence[SinkName]) -> list[Standing]:
+        """How these clips stand with the sinks, oldest recording first; those the index does not know are left out."""
+        return await self._ask(self._sql.standings, clips, sinks)
+
+    async def unstored(self, account: str, source: SourceName, sinks: Sequence[SinkName]) -> list[tuple[ClipId, datetime]]:
+        """Clips that some of the sinks lacks, has not given up, and none holds, with when they were recorded: the ten
+        thousand oldest, oldest first. Only their source has them.
+        """
+        return await self._ask(self._sql.unstored, account, source, sinks)
+
     async def backlog(self, sinks: Sequence[SinkName], *, after: ClipId | None = None, limit: int = PAGE) -> list[Standing]:
         """Clips that some of the sinks lacks though another of them holds it, oldest recording first, in pages."""
         return await self._ask(self._sql.lacking_page, sinks, held=True, after=after, limit=limit)

@@ -38,6 +38,9 @@ from blinkarchive.model import Clip, ClipId, Copy, Key, Need, RunReport, SinkNam
 TRIES = 10
 """How many failed tries make a sink give a clip up."""
 
+MOST_UNSTORED = 10_000
+"""How many clips that no sink holds are told at once: the oldest."""
+
 RUNS_KEPT = 1000
 """How many reports of runs are kept."""
 
@@ -139,19 +142,20 @@ class Sql:
     # How clips stand -------------------------------------------------------------------------------------------------
 
     def lacking(self, clips: Sequence[Clip], sinks: Sequence[SinkName], name: Callable[[Clip], Key]) -> list[Standing]:
-        complete: dict[str, str] = {}
+        complete: dict[ClipId, Key] = {}
         found: dict[ClipId, Standing] = {}
         with self._transaction() as connection:
             numbers = self._numbers(connection, sinks)
             if None not in numbers.values():
-                asked = {"given": [c.id for c in clips], "sinks": list(numbers.values())}
-                complete = {row[0]: row[1] for row in connection.execute(self._complete, asked)}
+                # In the order of the tree that they are looked up in.
+                asked = {"given": sorted([c.id for c in clips]), "sinks": list(numbers.values())}
+                complete = {id_: key for id_, key in connection.execute(self._complete, asked).all()}
             if rest := {c.id: c for c in clips if c.id not in complete}:
                 page = sa.select(clip.c.n).where(clip.c.id.in_(self._given)).subquery()
                 found = {s.clip.id: s for s in self._standings(connection, page, numbers, given=list(rest))}
             if new := [c for c in rest.values() if c.id not in found]:
                 found |= {s.clip.id: s for s in self._discover(connection, new, numbers, name)}
-        return [found.get(c.id) or Standing(clip=c, key=Key(complete[c.id])) for c in clips]
+        return [found.get(c.id) or Standing(clip=c, key=complete[c.id]) for c in clips]
 
     def _discover(
         self, connection: sa.Connection, clips: Sequence[Clip], numbers: Numbers, name: Callable[[Clip], Key]
@@ -175,13 +179,12 @@ class Sql:
 
     def _refuse_shared_keys(self, connection: sa.Connection, keys: Mapping[ClipId, Key]) -> None:
         """Two clips under one name would be taken for each other: better no archive run than that."""
-        owners: dict[str, str] = {}
-        taken = connection.execute(
-            sa.select(clip.c.key, clip.c.id).where(clip.c.key.in_(self._given)), {"given": list(keys.values())}
-        )
-        for key, owner in [*taken, *((key, id_) for id_, key in keys.items())]:
-            if owners.setdefault(key, owner) != owner:
-                raise ArchiveError(f"two clips would have the same name in the sinks, {key}: {owners[key]} and {owner}")
+        owners = {key: id_ for id_, key in keys.items()}
+        clashes = [(id_, owners[key]) for id_, key in keys.items() if owners[key] != id_]
+        taken = sa.select(clip.c.id, clip.c.key).where(clip.c.key.in_(self._given))
+        clashes += [(id_, owners[key]) for id_, key in connection.execute(taken, {"given": list(owners)})]
+        for one, other in clashes:
+            raise ArchiveError(f"the clips {one} and {other} would have the same name in the sinks: {keys[other]}")
 
     def _standings(self, connection: sa.Connection, page: sa.Subquery, numbers: Numbers, **parameters: object) -> list[Standing]:
         """The clips whose numbers are in column `n` of `page`, oldest recording first, with their copies in the asked sinks."""
@@ -193,6 +196,27 @@ class Sql:
         )
         rows = connection.execute(statement, parameters | {"sinks": [n for n in numbers.values() if n is not None]})
         return [_standing(list(group), numbers) for _, group in groupby(rows, key=itemgetter(0))]
+
+    def standings(self, ids: Sequence[ClipId], sinks: Sequence[SinkName]) -> list[Standing]:
+        with self._transaction() as connection:
+            page = sa.select(clip.c.n).where(clip.c.id.in_(self._given)).subquery()
+            return self._standings(connection, page, self._numbers(connection, sinks), given=list(ids))
+
+    def unstored(self, account: str, source: SourceName, sinks: Sequence[SinkName]) -> list[tuple[ClipId, datetime]]:
+        holder = copy.alias("holder")
+        with self._transaction() as connection:
+            rows = connection.execute(
+                sa.select(clip.c.id, clip.c.recorded_at)
+                .distinct()
+                .join_from(copy, clip, clip.c.n == copy.c.clip)
+                .where(copy.c.sink.in_(_SINKS), LACKING, copy.c.state != State.GAVE_UP.value)
+                .where(clip.c.account == account, clip.c.source == source.value)
+                .where(~sa.exists().where(holder.c.clip == clip.c.n, holder.c.state == State.STORED.value))
+                .order_by(clip.c.recorded_at)
+                .limit(MOST_UNSTORED),
+                {"sinks": [n for n in self._numbers(connection, sinks).values() if n is not None]},
+            )
+            return [(ClipId(id_), recorded_at) for id_, recorded_at in rows]
 
     def lacking_page(self, sinks: Sequence[SinkName], *, held: bool, after: ClipId | None, limit: int) -> list[Standing]:
         """Clips that any of the sinks lacks (and, with `held`, another of them holds), oldest recording first."""

@@ -153,11 +153,10 @@ class Archive:
         if self._ask.since is not None:
             return self._ask.since, False
         last = await self._index.listing(source.account, source.name)
-        if last is None or not timedelta(0) <= self._clock.now() - last.full_at < FULL_EVERY:
+        if last is None or last.full_at is None or not timedelta(0) <= self._clock.now() - last.full_at < FULL_EVERY:
             return EVERYTHING, True
-        since = last.started_at - OVERLAP
-        oldest = await self._index.oldest_pending(source.account, source.name, self._sinks)
-        return (since if oldest is None else min(since, oldest)), False
+        unstored = await self._index.unstored(source.account, source.name, self._sinks)
+        return min([last.complete_at - OVERLAP, *(recorded_at for _, recorded_at in unstored)]), False
 
     def _source_failed(self, source: Source, error: SourceError) -> None:
         self._progress.complete = False
@@ -168,8 +167,8 @@ class Archive:
 
     async def _listed(self, source: Source, since: datetime, began: datetime, *, full: bool) -> None:
         """A listing went to its end: the next may begin there. What it should have shown and did not is a failed try."""
-        if not any(lane.closed for lane in self._lanes.values()):
-            for clip in await self._index.unseen(source.account, source.name, self._sinks, since=since, began=self._began):
+        for clip, recorded_at in await self._index.unstored(source.account, source.name, self._sinks):
+            if recorded_at >= since and clip not in self._unfinished:
                 for sink in self._sinks:
                     await self._index.failed(clip, sink, "the source no longer lists it", counts=True)
         await self._index.listed(source.account, source.name, started_at=began, full=full)
@@ -203,9 +202,7 @@ class Archive:
                 else:
                     wanted.append(ref)
             waiting.extend(wanted)
-            standings = await self._index.lacking(
-                [ref.clip for ref in wanted], self._sinks, self._namer, remember=not self._ask.dry_run
-            )
+            standings = await self._index.lacking([ref.clip for ref in wanted], self._sinks, self._namer)
             for standing in standings:
                 if not standing.lacking:
                     ended("known")
@@ -254,11 +251,12 @@ class Archive:
         """The spool is full of clips that wait for slow sinks: send the oldest away; a later run feeds it from the sink
         that holds it.
         """
-        if self._waiting:
+        while self._waiting:
             _, ticket = self._waiting.popitem(last=False)
-            for turn in ticket:
-                if not turn.done():
+            if waits := [turn for turn in ticket if not turn.done()]:
+                for turn in waits:
                     turn.set_result(False)
+                return
 
     # --- fetch, put, check, record
 
@@ -379,9 +377,11 @@ class Archive:
                 else:
                     await self._spool.release(standing.clip.id)
             if len(self._sinks) > 1:
-                async with aclosing(self._index.backlog(self._sinks)) as backlog:
-                    async for standing in backlog:
+                after: ClipId | None = None
+                while page := await self._index.backlog(self._sinks, after=after):
+                    for standing in page:
                         await self._feed_one(clips, standing)
+                    after = page[-1].clip.id
 
     async def _feed_one(self, clips: asyncio.TaskGroup, standing: Standing) -> None:
         clip = standing.clip

@@ -8,14 +8,15 @@ import json
 import logging
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
 from blinkarchive.clock import Clock
 from blinkarchive.errors import (
     AlreadyThere,
     BlinkArchiveError,
+    ConfigError,
     CopyDiffers,
     NotFound,
     PluginError,
@@ -74,9 +75,9 @@ class Places:
 class SinkMemory(Protocol):
     """What the index remembers of sinks."""
 
-    async def sink_id(self, name: SinkName) -> str | None: ...
+    async def sink_id(self, sink: SinkName, /) -> str | None: ...
 
-    async def keep_sink_id(self, name: SinkName, id: str) -> None: ...
+    async def keep_sink_id(self, sink: SinkName, id_: str, /) -> None: ...
 
 
 class Lane:
@@ -86,16 +87,42 @@ class Lane:
     what it lacks stays pending, and the other lanes go on.
     """
 
-    def __init__(self, name: SinkName, sink: Sink, *, clock: Clock, at_once: int = 16, deadline: float = 600.0) -> None:
+    def __init__(self, name: SinkName, sink: Sink | None, *, clock: Clock, at_once: int = 16, deadline: float = 600.0) -> None:
         """`at_once` is how many clips may be put at the same time, `deadline` what one put and its check may take, in seconds."""
         self.name = name
-        self._sink = sink
+        self._opened = sink
         self._clock = clock
         self.places = Places(at_once)
         self._deadline = deadline
         self._strikes = 0
         #: Why it is closed; "" while it is open.
-        self.closed = ""
+        self.closed = "" if sink else "not opened"
+
+    @property
+    def _sink(self) -> Sink:
+        if self._opened is None:
+            raise SinkUnavailable(self.closed)
+        return self._opened
+
+    @asynccontextmanager
+    async def opened(
+        self, opening: Callable[[], AbstractAsyncContextManager[Sink]], memory: SinkMemory, spool: Spool
+    ) -> AsyncIterator[Lane]:
+        """Open the sink and prove it. When that fails the lane is closed, with the reason; only `ConfigError` is raised."""
+        async with AsyncExitStack() as stack:
+            try:
+                async with self._guarded():
+                    self._opened = await stack.enter_async_context(opening())
+                self.closed = ""
+                await self.prove(memory, spool)
+            except ConfigError:
+                raise
+            except BlinkArchiveError as error:
+                self.close(str(error))
+            yield self
+            self.close("the run is over")
+            async with self._guarded():
+                await stack.aclose()
 
     async def prove(self, memory: SinkMemory, spool: Spool) -> None:
         """Make sure that this is the sink the index knows, before anything is written.
@@ -219,6 +246,6 @@ class Lane:
 
     def close(self, why: str) -> None:
         """Ask nothing more of this sink in this run."""
-        if not self.closed:
-            log.warning("the sink is left alone for the rest of the run", extra={"sink": self.name, "because": why})
-        self.closed = self.closed or why
+        if not self.closed or self._opened is None:
+            self.closed = why
+            log.info("the sink is closed for this run", extra={"sink": self.name, "because": why})

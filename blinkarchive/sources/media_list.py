@@ -24,9 +24,10 @@ class MediaList:
     """Lists one account's clips in the cloud.
 
     The list has no total, no order that is promised, and moves while it is read: a clip that arrives pushes the others
-    down (they are seen twice), one that goes pulls them up (one may slip past between two pages). So it is read down to
-    the first empty page, and back up again: what slipped past is met on the way back. That costs two requests a page.
-    If the way back shows anything that must have been there before, all is repeated, at most five times.
+    down (they are seen twice); one that goes pulls them up (one may slip past between two pages). So it is read down to
+    the first empty page, and up again, and what was met going down must be met again: then nothing went, so nothing slipped
+    past. What sank meanwhile, below pages already read again, is met on the next way down. Up to five times down and up;
+    without haste in the list that is two requests a page.
     """
 
     def __init__(self, account: str, blink: Blink, *, pace: Pace, clock: Clock) -> None:
@@ -43,19 +44,24 @@ class MediaList:
         """
         seen: set[int | str] = set()
         patience = Patience()
-        for _ in range(_MOST_PASSES):
+        unmet: set[int] = set()
+        for attempt in range(_MOST_PASSES):
+            met: set[int] = set()
+            bottom: set[int] = set()
             last = 0
-            newest = since
             while (page := await self._page(since, last + 1, patience)).items or page.malformed:
                 last += 1
-                newest = max([newest, *map(_changed_at, page.items)])
+                bottom = {item.id for item in page.items}
+                met |= bottom
                 yield self._batch(page, seen)
-            settled = True
+            if last < 2 or (attempt and unmet <= met):
+                return  # one page is one moment: nothing can slip between pages
+            unmet = met - bottom
             for number in range(last - 1, 0, -1):
                 page = await self._page(since, number, patience)
-                settled &= all(item.id in seen or _changed_at(item) > newest for item in page.items)
+                unmet.difference_update(item.id for item in page.items)
                 yield self._batch(page, seen)
-            if settled:
+            if not unmet:
                 return
             log.info("the media list moved while it was read; reading it again")
         raise ListingIncomplete(f"the media list changed each of the {_MOST_PASSES} times it was read")
@@ -105,10 +111,6 @@ class MediaList:
                 yield body
 
         return ClipRef(clip=clip, open=open_media)
-
-
-def _changed_at(item: MediaItem) -> datetime:
-    return item.updated_at or item.created_at
 
 
 def _left_out(item: MediaItem) -> str:

@@ -114,17 +114,15 @@ async def test_nothing_that_stays_is_missed_while_others_come_and_go(seed: int) 
 async def test_a_list_that_only_grows_at_its_top_is_not_read_again_and_again() -> None:
     cloud = Cloud([item(n) for n in range(50)], size=10, between=lambda cloud, asked: cloud.items.append(item(1000 + asked)))
     await read(cloud)
-    assert len(cloud.asked) < 20
+    assert len(cloud.asked) < 30, "down, up, and down once more"
 
 
 async def test_a_list_that_never_comes_to_rest_is_called_incomplete() -> None:
     def between(cloud: Cloud, asked: int) -> None:
-        # each time a page has been passed, an old item turns up on it
-        if cloud.asked and cloud.asked[-1] > 2:
-            cloud.items.append(item(60 - asked, updated_at=START + timedelta(hours=2) - timedelta(seconds=asked)))
-        cloud.items.sort(key=lambda i: i.id)
+        if cloud.asked and cloud.asked[-1] == 2:
+            del cloud.items[-1]
 
-    cloud = Cloud([item(n, updated_at=START + timedelta(hours=2)) for n in range(100, 130)], size=10, between=between)
+    cloud = Cloud([item(n) for n in range(60)], size=10, between=between)
     with pytest.raises(ListingIncomplete, match="changed each"):
         await read(cloud)
 

@@ -1,0 +1,282 @@
+"""The one file that knows every part: from a config to a run, a sign-in, a look at the index."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from blinkarchive.blink import Blink, Endpoints, import_blinkpy
+from blinkarchive.clock import Clock
+from blinkarchive.config import AccountConfig, Config, options, require
+from blinkarchive.errors import BlinkArchiveError, CodeNeeded, ConfigError, LoginNeeded, PluginError, SourceError
+from blinkarchive.files import Files
+from blinkarchive.index import Index
+from blinkarchive.interfaces import Source
+from blinkarchive.model import RunReport, SourceName, Standing
+from blinkarchive.pace import Pace
+from blinkarchive.pipeline.archive import Archive, Ask
+from blinkarchive.pipeline.catalog import catalogue
+from blinkarchive.pipeline.lane import Lane
+from blinkarchive.pipeline.lock import held
+from blinkarchive.pipeline.naming import Namer
+from blinkarchive.pipeline.progress import Progress
+from blinkarchive.pipeline.spool import Spool
+from blinkarchive.registry import Registry
+from blinkarchive.secret import Secret
+from blinkarchive.sources.media_list import MediaList
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Where things are in the folder of `[archive] state`."""
+
+    folder: Path
+
+    @property
+    def index(self) -> Path:
+        return self.folder / "index.sqlite3"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "lock"
+
+    @property
+    def spool(self) -> Path:
+        return self.folder / "spool"
+
+    def account(self, name: str) -> Path:
+        """The file of an account's tokens, in a folder of its own."""
+        return self.folder / "accounts" / name / "tokens.json"
+
+    def make(self) -> None:
+        """Make the folder. Raises `ConfigError`."""
+        try:
+            Files().make_folders(self.folder, 0o700)
+        except OSError as error:
+            raise ConfigError(f"[archive] state: the folder {self.folder} cannot be made: {error.strerror}") from error
+
+
+async def run(
+    config: Config,
+    ask: Ask,
+    progress: Progress,
+    *,
+    clock: Clock | None = None,
+    planned: Callable[[Standing], None] = lambda _: None,
+) -> RunReport:
+    """One pass of the pipeline: what is new comes into every sink.
+
+    A stop (cancellation) ends it early with a report of what was done. Raises `ArchiveBusy`, `ConfigError`, `IndexUnusable`.
+    """
+    require(config)
+    clock = clock or Clock()
+    state = State(folder=config.archive.state)
+    state.make()
+    with held(state.lock):
+        return await _Run(config, ask, progress, clock, state, planned).through()
+
+
+class _Run:
+    """One run, put together from the config."""
+
+    def __init__(
+        self,
+        config: Config,
+        ask: Ask,
+        progress: Progress,
+        clock: Clock,
+        state: State,
+        planned: Callable[[Standing], None],
+    ) -> None:
+        self._config = config
+        self._ask = ask
+        self._progress = progress
+        self._clock = clock
+        self._state = state
+        self._planned = planned
+        self._began = clock.now()
+        self._name = f"{self._began:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+    async def through(self) -> RunReport:
+        began = self._clock.monotonic()
+        async with AsyncExitStack() as stack:
+            registry = Registry.load(kinds={sink.type for sink in self._config.sinks.values()}, also=self._config.plugins.load)
+            index = await stack.enter_async_context(self._index())
+            spool = await stack.enter_async_context(
+                Spool(self._state.spool, largest=self._config.archive.largest_clip, reserve=self._config.archive.reserve).opened()
+            )
+            stopped = False
+            try:
+                await self._pass(stack, registry, index, spool)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or not task.cancelling():
+                    raise
+                task.uncancel()
+                stopped = True
+            for trouble in registry.troubles:
+                self._progress.trouble(trouble.where, trouble.what)
+            report = self._progress.report(self._name, self._began, self._clock.monotonic() - began, stopped=stopped)
+            if not self._ask.dry_run:
+                await index.finished(report)
+                await registry.run_finished(report)
+            return report
+
+    @asynccontextmanager
+    async def _index(self) -> AsyncIterator[Index]:
+        """The index; a dry run only looks at it (and makes an empty one where there is none)."""
+        async with Index.open(self._state.index, clock=self._clock) as index:
+            if not self._ask.dry_run:
+                yield index
+                return
+        async with Index.open(self._state.index, clock=self._clock, read_only=True) as index:
+            yield index
+
+    async def _pass(self, stack: AsyncExitStack, registry: Registry, index: Index, spool: Spool) -> None:
+        lanes = await self._lanes(stack, registry, index, spool)
+        archive = Archive(
+            index=index,
+            spool=spool,
+            lanes=lanes,
+            namer=Namer(self._config.archive.name),
+            clock=self._clock,
+            progress=self._progress,
+            ask=self._ask,
+            stored=registry.clip_stored,
+            planned=self._planned,
+            in_flight=self._config.archive.in_flight,
+        )
+        await archive.run(await self._sources(stack))
+        for lane in lanes:
+            if not lane.closed:
+                try:
+                    await catalogue(index, spool, lane, self._name, self._clock.now())
+                except BlinkArchiveError as error:
+                    self._progress.trouble(f"sink {lane.name}", f"its catalogue could not be written: {error}")
+
+    # --- sinks
+
+    async def _lanes(self, stack: AsyncExitStack, registry: Registry, index: Index, spool: Spool) -> list[Lane]:
+        """The sinks of this run, opened and proven; one that is away is closed, with the reason. A dry run opens none."""
+        lanes = []
+        for name in _wanted(self._ask.sinks, self._config.sinks, "sink"):
+            lane = Lane(name, None, clock=self._clock)
+            lanes.append(lane)
+            if self._ask.dry_run:
+                continue
+            config = self._config.sinks[name]
+            try:
+                kind = registry.sink_type(config.type)
+            except PluginError as error:
+                lane.close(str(error))
+            else:
+                opening = functools.partial(kind.open, options(kind.options, config))
+                await stack.enter_async_context(lane.opened(opening, index, spool))
+            if lane.closed:
+                self._progress.trouble(f"sink {name}", lane.closed)
+        return lanes
+
+    # --- sources
+
+    async def _sources(self, stack: AsyncExitStack) -> list[Source]:
+        """The sources of every account that is signed in; what keeps the others out is in the report."""
+        wanted = _wanted(self._ask.sources, self._config.sources, "source")
+        sources: list[Source] = []
+        for account in self._config.accounts.values():
+            pace = Pace(account.pace, self._clock)
+            blink = await stack.enter_async_context(_blink(account, self._state, self._clock, pace))
+            try:
+                await blink.ensure_signed_in(account.username, account.read_password())
+            except SourceError as error:
+                self._progress.complete = False
+                self._progress.trouble(f"account {account.name}", str(error))
+                if isinstance(error, LoginNeeded):
+                    self._progress.login_needed.append(account.name)
+                continue
+            if SourceName.CLOUD in wanted:
+                sources.append(MediaList(account.name, blink, pace=pace, clock=self._clock))
+        return sources
+
+
+def _wanted(asked: Sequence[T], there: Iterable[T], what: str) -> list[T]:
+    """Those that were asked for, else all. Raises `ConfigError` for one that is not there."""
+    known = list(there)
+    for name in asked:
+        if name not in known:
+            raise ConfigError(f"there is no {what} {name!r} in the config; there is {', '.join(map(str, known)) or 'none'}")
+    return [name for name in known if name in asked or not asked]
+
+
+def _servers(account: AccountConfig) -> Endpoints:
+    return Endpoints.of(api_url=account.api_url, oauth_url=account.oauth_url)
+
+
+def _blink(account: AccountConfig, state: State, clock: Clock, pace: Pace) -> AbstractAsyncContextManager[Blink]:
+    return Blink.open(state.account(account.name), servers=_servers(account), before_request=pace.request, clock=clock)
+
+
+async def sign_in(
+    config: Config,
+    account: str,
+    *,
+    ask_password: Callable[[], Secret],
+    ask_code: Callable[[str], Secret],
+    code: Secret | None = None,
+    clock: Clock | None = None,
+) -> str:
+    """Sign an account in because a person is there to do it: go on with a sign-in that waits for its code, else start one.
+
+    `ask_code` is told where the code was sent. Returns what happened, in words. Raises `WrongCode`, after which the same
+    sign-in may be gone on with, or another `SourceError`.
+    """
+    chosen = config.accounts[account]
+    clock = clock or Clock()
+    state = State(folder=config.archive.state)
+    state.make()
+    async with _blink(chosen, state, clock, Pace(chosen.pace, clock)) as blink:
+        waiting = blink.pending
+        sent = waiting.sent if waiting is not None else ""
+        if waiting is None:
+            try:
+                await blink.sign_in(chosen.username, ask_password())
+            except CodeNeeded as needed:
+                if blink.pending is None:
+                    raise
+                sent = blink.pending.sent
+                log.info("a code is wanted", extra={"account": account, "because": str(needed)})
+        if blink.pending is not None:
+            await blink.send_code(code or ask_code(f"{sent}."))
+        await blink.account_id()
+    return f"Account {account} is signed in."
+
+
+async def import_credentials(config: Config, account: str, file: Path, *, clock: Clock | None = None) -> str:
+    """Take over the sign-in of a blinkpy credential file. Returns what happened, in words.
+
+    Raises `ConfigError` when the file holds none, and `LoginNeeded` when Blink no longer accepts it.
+    """
+    chosen = config.accounts[account]
+    clock = clock or Clock()
+    state = State(folder=config.archive.state)
+    state.make()
+    async with _blink(chosen, state, clock, Pace(chosen.pace, clock)) as blink:
+        await blink.adopt(import_blinkpy(file, servers=_servers(chosen), now=clock.now()))
+        await blink.account_id()
+    return f"Account {account} is signed in with what {file} held. That file still holds a password in clear: delete it."
+
+
+@asynccontextmanager
+async def reading(config: Config, *, clock: Clock | None = None) -> AsyncIterator[Index]:
+    """The index, to look at while others may write it. Raises `NothingArchived` before the first run."""
+    async with Index.open(State(folder=config.archive.state).index, clock=clock or Clock(), read_only=True) as index:
+        yield index
