@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote_plus
 
 HIDDEN = "***"
 

@@ -112,7 +112,7 @@ def target_on(origin: Origin, address: str) -> str:
     """
     target = address
     if not address.startswith("/"):
-        if re.search(r"[^!-~]|\\", address):
+        if re.search(r"[^!-~]|[\\#]", address):
             raise ForeignHost(f"an address with characters that none has: {address[:80]!r}")
         try:
             parts = urlsplit(address)

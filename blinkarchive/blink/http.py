@@ -81,7 +81,8 @@ class Http:
 
     async def __aenter__(self) -> Self:
         if self._session is None:
-            trust = ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None)
+            # Unless a file names whom to trust, the system does. Either way: TLS 1.2 or newer, and names are checked.
+            trust = ssl.create_default_context(cafile=str(self._ca_file)) if self._ca_file else True
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=trust), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
             )

@@ -92,7 +92,6 @@ class Session:
         async with self._looking_up:
             if self.tokens.account_id is None or self.tokens.tier is None:
                 found = await self._get_from(self._servers.first, TIER, wire.tier_info, what="the account's tier")
-                self._servers.rest(found.tier)  # what is no tier is never saved
                 async with self._file.change(self._clock) as change:
                     change.prepare()
                     newest = change.current or self.tokens

@@ -39,7 +39,8 @@ class NotAsPromised(ValueError):
 class TierInfo(Struct, frozen=True, kw_only=True):
     """Which server holds the account's data."""
 
-    tier: str
+    #: It becomes part of a host name, so it is nothing but letters and digits.
+    tier: Annotated[str, Meta(pattern=r"\A[a-z0-9]{1,8}\Z")]
     account_id: Id
 
 
