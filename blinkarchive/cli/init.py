@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -62,9 +61,9 @@ def _filled(template: str, username: str, folder: Path, state: str | None) -> st
     if state:
         answers["state"] = str(Path(state).expanduser().absolute())
     for key, answer in answers.items():
-        line = f"{key} = {json.dumps(answer, ensure_ascii=False)}"
-        template, changed = re.subn(rf"^{key} = .*$", lambda _, line=line: line, template, flags=re.MULTILINE)
-        assert changed == 1, key
+        head, found, tail = template.partition(f"\n{key} = ")
+        assert found, key
+        template = head + found + json.dumps(answer, ensure_ascii=False) + tail[tail.index("\n") :]
     return template
 
 

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
-from blinkarchive.cli.words import count, iso, length, printable, size, talk
-from blinkarchive.model import RunReport, Tally
+from blinkarchive.cli.words import count, is_terminal, iso, length, moment, printable, size
+from blinkarchive.config import Config
+from blinkarchive.model import RunReport, Standing
 from blinkarchive.pipeline.archive import Ask
 from blinkarchive.pipeline.progress import Count, Progress
 
 LOOKS_PER_SECOND = 4
-MOST_TROUBLES_TOLD = 12
+MOST_TROUBLES = 12
+"""So many troubles are said to a person; a program gets them all."""
+
+
+async def archived(config: Config, ask: Ask, *, quiet: bool, planned: Callable[[Standing], None] = lambda _: None) -> RunReport:
+    """Run the pipeline; a person at a terminal sees how far it is."""
+    from blinkarchive import wiring
+
+    progress = Progress()
+    async with _shown(progress, enabled=not quiet and is_terminal(sys.stderr)):
+        return await wiring.run(config, ask, progress, planned=planned)
 
 
 @asynccontextmanager
-async def shown(progress: Progress, *, enabled: bool) -> AsyncIterator[None]:
+async def _shown(progress: Progress, *, enabled: bool) -> AsyncIterator[None]:
     """Show the progress on the terminal behind stderr while the block runs."""
     if not enabled:
         yield
@@ -28,11 +40,12 @@ async def shown(progress: Progress, *, enabled: bool) -> AsyncIterator[None]:
     from rich.text import Text
 
     began = time.monotonic()
-    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+    # stdout stays what it is: it may be somebody's file.
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True, redirect_stdout=False) as live:
 
         async def look() -> None:
             while True:
-                live.update(Text("\n".join(lines(progress, time.monotonic() - began))), refresh=True)
+                live.update(Text("\n".join(lines(progress, time.monotonic() - began)), no_wrap=True), refresh=True)
                 await asyncio.sleep(1 / LOOKS_PER_SECOND)
 
         async with asyncio.TaskGroup() as group:
@@ -44,104 +57,115 @@ async def shown(progress: Progress, *, enabled: bool) -> AsyncIterator[None]:
 
 
 def lines(progress: Progress, seconds: float) -> list[str]:
-    """The progress in words: one line for all, one for each sink."""
+    """The progress in words: a line for all, and one for each sink."""
     total = progress.total
-    ended = _ended(total)
-    parts = [count(total.listed, "clip") + (" so far" if progress.listing else ""), f"{ended:,} done"]
-    if total.bytes:
-        parts.append(f"{size(total.bytes)} fetched, {size(total.bytes / max(seconds, 0.001))}/s")
-    parts.append(_time_left(progress, seconds))
-    told = [" · ".join(part for part in parts if part)]
-    for name, sink in progress.sinks.items():
-        failed = sink.failed + sink.gave_up
-        told.append(f"  {name}: {sink.stored:,} stored, {size(sink.bytes)}" + (f", {failed:,} failed" if failed else ""))
-    return told
+    parts = [
+        count(total.listed, "clip") + (" so far" if progress.listing else ""),
+        f"{_ended(total):,} done",
+        f"{size(total.bytes)}, {size(total.bytes / max(seconds, 0.001))}/s" if total.bytes else "",
+        _time_left(progress, seconds),
+    ]
+    sinks = (
+        f"  {name}: {sink.stored:,} stored, {size(sink.bytes)}" + _also(sink.failed + sink.gave_up, "failed")
+        for name, sink in progress.sinks.items()
+    )
+    return [" · ".join(part for part in parts if part), *sinks]
 
 
-def _ended(one: Count) -> int:
-    return one.known + one.stored + one.failed + one.gave_up + one.excluded
+def _ended(total: Count) -> int:
+    return total.known + total.stored + total.failed + total.gave_up + total.excluded
 
 
 def _time_left(progress: Progress, seconds: float) -> str:
     """How long it may still take; nobody knows before the listing is complete and some clips are done."""
-    total = progress.total
-    worked = total.stored + total.failed + total.gave_up
-    left = total.listed - _ended(total)
-    if progress.listing or not worked or left <= 0:
-        return ""
-    return f"about {length(seconds * left / worked)} left"
+    worked = progress.total.stored + progress.total.failed + progress.total.gave_up
+    left = progress.total.listed - _ended(progress.total)
+    return "" if progress.listing or not worked or left <= 0 else f"about {length(seconds * left / worked)} left"
 
 
 def as_record(report: RunReport) -> dict[str, object]:
-    """The report as one object for programs. Names and meanings stay; there may be more of them one day."""
+    """The report for programs. Names and meanings stay; there may be more of them one day."""
     return {
         "run": report.run,
         "started_at": iso(report.started_at),
-        **_tally(report.total),
+        **asdict(report.total),
         "seconds": round(report.seconds, 3),
         "complete": report.complete,
         "stopped": report.stopped,
         "login_needed": list(report.login_needed),
-        "accounts": {name: _tally(tally) for name, tally in report.accounts.items()},
-        "sources": {str(name): _tally(tally) for name, tally in report.sources.items()},
-        "sinks": {name: _tally(tally) for name, tally in report.sinks.items()},
+        "accounts": {name: asdict(tally) for name, tally in report.accounts.items()},
+        "sources": {str(name): asdict(tally) for name, tally in report.sources.items()},
+        "sinks": {name: asdict(tally) for name, tally in report.sinks.items()},
         "excluded_reasons": dict(report.excluded),
         "troubles": [{"where": trouble.where, "what": trouble.what} for trouble in report.troubles],
     }
 
 
-def _tally(tally: Tally) -> dict[str, object]:
-    return dict(asdict(tally))
+def summary(report: RunReport, *, dry_run: bool = False) -> list[str]:
+    """What is where, what is not and why, in a few lines."""
+    return [
+        _head(report, dry_run=dry_run),
+        *([] if dry_run else _sinks(report)),
+        *_left_out(report.excluded),
+        *_troubles(report),
+        *_next_steps(report),
+    ]
 
 
-def tell(report: RunReport, ask: Ask) -> None:
-    """Say in a few lines what is where, what is not, and why."""
+def _head(report: RunReport, *, dry_run: bool) -> str:
     total = report.total
-    head = f"Stopped after {length(report.seconds)}" if report.stopped else f"Done in {length(report.seconds)}"
-    if ask.dry_run:
-        talk(f"A dry run: nothing was changed. {_counts(total, would=True)}.")
-    else:
-        talk(f"{head}: {_counts(total)}.")
-    if not ask.dry_run:
-        for name, tally in report.sinks.items():
-            talk(f"  {name}: {_of_sink(tally)}")
-    if report.excluded:
-        talk(f"  Left out: {_reasons(report.excluded)}")
-    for trouble in report.troubles[:MOST_TROUBLES_TOLD]:
-        talk(f"  {printable(trouble.where)}: {printable(trouble.what)}")
-    if len(report.troubles) > MOST_TROUBLES_TOLD:
-        talk(f"  … and {count(len(report.troubles) - MOST_TROUBLES_TOLD, 'more trouble')}; --json gives them all")
-    for line in _next_steps(report):
-        talk(line)
-
-
-def _counts(total: Tally, *, would: bool = False) -> str:
-    said = [
-        (total.stored, "to fetch" if would else "stored now"),
-        (total.known, "already stored"),
+    ends = [
+        (total.stored, "would be fetched" if dry_run else "stored now"),
+        (total.known, "stored before"),
         (total.failed, "not stored yet"),
         (total.gave_up, "given up for now"),
         (total.excluded, "left out"),
     ]
-    parts = [f"{number:,} {what}" for number, what in said if number]
-    return f"{count(total.listed, 'clip')} listed" + (f": {', '.join(parts)}" if parts else "")
+    told = ", ".join(f"{number:,} {what}" for number, what in ends if number)
+    if dry_run:
+        start = "A dry run, nothing was changed"
+    elif report.stopped:
+        start = f"Stopped after {length(report.seconds)}"
+    else:
+        start = f"Done in {length(report.seconds)}"
+    return f"{start}: {count(total.listed, 'clip')} listed{': ' if told else ''}{told}."
 
 
-def _of_sink(tally: Tally) -> str:
-    has = f"has {count(tally.stored + tally.known, 'clip')} of {tally.listed:,}"
-    new = f", {tally.stored:,} of them new ({size(tally.bytes)})" if tally.stored else ", nothing new"
-    lacks = tally.failed + tally.gave_up
-    return has + new + (f"; lacks {lacks:,}" if lacks else "")
+def _sinks(report: RunReport) -> list[str]:
+    return [
+        f"  {name}: {tally.stored:,} new ({size(tally.bytes)}), {tally.known:,} there before"
+        + _also(tally.failed + tally.gave_up, "lacking")
+        for name, tally in report.sinks.items()
+    ]
 
 
-def _reasons(reasons: Mapping[str, int]) -> str:
-    return ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items(), key=lambda one: -one[1]))
+def _left_out(reasons: Mapping[str, int]) -> list[str]:
+    told = ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items()))
+    return [f"  left out: {told}"] if told else []
+
+
+def _troubles(report: RunReport) -> list[str]:
+    told = [f"  {printable(trouble.where)}: {printable(trouble.what)}" for trouble in report.troubles[:MOST_TROUBLES]]
+    more = len(report.troubles) - len(told)
+    return [*told, f"  … and {more:,} more; --json tells them all"] if more else told
 
 
 def _next_steps(report: RunReport) -> list[str]:
-    told = [f"Account {name} needs a sign-in: blinkarchive login --account {name}" for name in report.login_needed]
-    if not report.complete and not report.stopped:
-        told.append("A listing ended early, so there may be more clips; the next run lists again.")
-    if report.total.failed:
-        told.append("The next run tries again what is not stored yet; `blinkarchive status` says what and why.")
+    told = [f"Account {name} needs you: blinkarchive login --account {name}" for name in report.login_needed]
+    if not report.complete and not report.stopped and not report.login_needed:
+        told.append("A listing ended early, so there may be more clips; the next run lists them again.")
+    if report.total.failed or report.total.gave_up:
+        told.append("What is not stored yet is tried again by the next run; `blinkarchive status` says why.")
     return told
+
+
+def _also(number: int, what: str) -> str:
+    return f", {number:,} {what}" if number else ""
+
+
+def clip_line(standing: Standing) -> str:
+    """One clip for a person: when, where, from which source, how large, and which sinks hold it."""
+    clip = standing.clip
+    where = ", ".join(copy.sink for copy in standing.held) or "-"
+    held = size(standing.held[0].size) if standing.held else "-"
+    return f"{moment(clip.recorded_at)}  {printable(clip.camera):<20}  {clip.source:<11}  {held:>7}  {where}"

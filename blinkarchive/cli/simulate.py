@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -25,15 +26,18 @@ from blinkarchive.cli.words import data, flush, record
 def verb(session: Session, port: int, world: Path | None) -> Exit:
     """Serve a simulated Blink cloud on this machine until stopped.
 
-    Prints its address, a user name, a password and the sign-in code, a line each (one object with --json), then serves
-    on 127.0.0.1. To use it: set BLINKARCHIVE_API_URL and BLINKARCHIVE_OAUTH_URL to the address.
+    Prints its url, a username, a password and the sign-in code, a line each (one object with --json), and serves on
+    127.0.0.1. To use it, set BLINKARCHIVE_API_URL and BLINKARCHIVE_OAUTH_URL to the url.
+
+    Being stopped is how it ends well: the exit code is 0.
     """
     from blinkarchive.simulator import Simulator, World
 
     async def work() -> None:
-        async with Simulator(World.load(world) if world else World.default(), port=port) as simulator:
-            account = simulator.world.account
-            facts = {"url": simulator.url, "username": account.username, "password": account.password, "code": account.code}
+        simulator = Simulator(World.load(world) if world is not None else World.default())
+        async with simulator.serving(port=port) as served:
+            account = served.world.account
+            facts = {"url": served.url, "username": account.username, "password": account.password, "code": account.code}
             if session.json:
                 record(facts)
             else:
@@ -43,5 +47,6 @@ def verb(session: Session, port: int, world: Path | None) -> Exit:
             session.say("Serving until stopped (Ctrl-C).")
             await asyncio.Event().wait()
 
-    running.run(work)
+    with suppress(KeyboardInterrupt):
+        running.run(work)
     return Exit.DONE

@@ -252,10 +252,14 @@ class World:
         return self.accounts[0]
 
     @classmethod
-    def default(cls, clock: Clock | None = None) -> Self:
-        """One account that asks for a code, a house of two networks, one without a sync module, 60 clips of the last three days."""
+    def default(cls, clock: Clock | None = None, *, until: datetime | None = None) -> Self:
+        """One account that asks for a code, two networks, one sync module with a stick, 60 clips of the last three days.
+
+        `until` is when its newest clip may be at the latest (aware); None is now.
+        """
         return cls(
             WorldPlan(
+                until=until,
                 accounts=(
                     AccountPlan(
                         username="owner@example.org",

@@ -1,0 +1,248 @@
+"""`doctor`: is everything that a run needs in order, and if not, what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from pathlib import Path
+
+import click
+
+from blinkarchive.cli import accounts, running
+from blinkarchive.cli.exits import Exit
+from blinkarchive.cli.session import Session, Verb
+from blinkarchive.cli.words import length, record, size, table
+from blinkarchive.clock import Clock
+from blinkarchive.config import Config, SinkConfig, default_file, inline_secrets, options, readable_by_others
+from blinkarchive.errors import BlinkArchiveError, NothingArchived, SinkError
+from blinkarchive.interfaces import AnySinkType, Sink
+from blinkarchive.model import Content, Key, SinkName
+from blinkarchive.pipeline.lane import MARKER
+from blinkarchive.registry import Registry
+
+DEADLINE = 20.0
+"""How long one check may take, in seconds."""
+
+CLOCK_OFF = timedelta(minutes=2)
+"""A clock further off than this makes trouble with tokens and with the times of clips."""
+
+LOW_DISK = 10**9
+"""Less free space than this, in bytes, is worth a warning."""
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What was looked at, and what to do about it."""
+
+    what: str
+    verdict: Verdict
+    found: str
+    #: "" when there is nothing to do.
+    advice: str = ""
+
+
+@click.command(cls=Verb, name="doctor")
+@click.pass_obj
+def verb(session: Session) -> Exit:
+    """Check account, servers, sinks, clock, disk and config, and say what to do.
+
+    Asks Blink's servers one thing each, without signing in, and stores and removes a small object in every sink.
+
+    Exit codes: 0 nothing failed, 1 something did, 2 the config cannot be read.
+    """
+    config = session.load()
+    checks = running.run(lambda: _all(config))
+    if session.json:
+        record({"ok": _healthy(checks), "checks": [asdict(check) for check in checks]})
+    else:
+        table(("CHECK", "STATE", "FOUND", "WHAT TO DO"), [(one.what, one.verdict, one.found, one.advice) for one in checks])
+    return Exit.DONE if _healthy(checks) else Exit.ERROR
+
+
+def _healthy(checks: list[Check]) -> bool:
+    return all(check.verdict is not Verdict.FAIL for check in checks)
+
+
+async def _all(config: Config) -> list[Check]:
+    registry = Registry.load(kinds={sink.type for sink in config.sinks.values()}, also=config.plugins.load)
+    return [
+        *_config(config, registry),
+        *_state(config),
+        *_accounts(config),
+        *[check async for check in _servers(config)],
+        *[check async for check in _sinks(config, registry)],
+    ]
+
+
+def _config(config: Config, registry: Registry) -> Iterator[Check]:
+    if config.file is None and not config.accounts:
+        yield Check(what="config", verdict=Verdict.FAIL, found=f"there is no {default_file()}", advice="blinkarchive init")
+        return
+    where = str(config.file or "the environment")
+    in_file = [f"[account.{name}] password" for name, account in config.accounts.items() if account.password_in_file]
+    for name, sink in config.sinks.items():
+        with suppress(BlinkArchiveError):  # the plugin has a line of its own
+            in_file += [f"[sink.{name}] {key}" for key in inline_secrets(registry.sink_type(sink.type).options, sink)]
+    if in_file and readable_by_others(config.file):
+        advice = f"chmod 600 {config.file}"
+        yield Check(
+            what="config", verdict=Verdict.FAIL, found=f"{where} holds {', '.join(in_file)} for all to read", advice=advice
+        )
+    elif in_file:
+        advice = "keep it elsewhere: { env = … }, { file = … } or { keyring = … }"
+        yield Check(what="config", verdict=Verdict.WARN, found=f"{where} holds {', '.join(in_file)} in clear", advice=advice)
+    else:
+        yield Check(what="config", verdict=Verdict.OK, found=where)
+    if not config.sinks:
+        yield Check(what="sinks", verdict=Verdict.FAIL, found="the config has none", advice="add a table [sink.NAME]")
+    for name in config.plugins.load:
+        failure = registry.failures.get(name)
+        verdict = Verdict.FAIL if failure else Verdict.OK
+        yield Check(what=f"plugin {name}", verdict=verdict, found=str(failure or "loaded"))
+
+
+def _state(config: Config) -> Iterator[Check]:
+    folder = config.archive.state
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        free = shutil.disk_usage(there).free
+        mode = folder.stat().st_mode & 0o077 if folder.exists() else 0
+    except OSError as error:
+        yield Check(what="state folder", verdict=Verdict.FAIL, found=f"{folder}: {error.strerror}")
+        return
+    if mode:
+        yield Check(what="state folder", verdict=Verdict.WARN, found=f"{folder} is open to others", advice=f"chmod 700 {folder}")
+    else:
+        yield Check(
+            what="state folder", verdict=Verdict.OK, found=str(folder) if folder.exists() else f"{folder} (made by the first run)"
+        )
+    needed = config.archive.largest_clip + config.archive.reserve
+    verdict = Verdict.FAIL if free < config.archive.reserve else Verdict.WARN if free < max(needed, LOW_DISK) else Verdict.OK
+    yield Check(
+        what="disk",
+        verdict=verdict,
+        found=f"{size(free)} free for clips on their way",
+        advice="" if verdict is Verdict.OK else "make room, or put [archive] state on another disk",
+    )
+
+
+def _accounts(config: Config) -> Iterator[Check]:
+    if not config.accounts:
+        yield Check(what="accounts", verdict=Verdict.FAIL, found="the config has none", advice="add a table [account.NAME]")
+    for name, account in config.accounts.items():
+        what, standing = f"account {name}", accounts.standing(config, account, Clock().now())
+        found = f"{standing.state.value}: {standing.detail}" if standing.detail else standing.state.value
+        if standing.state is not accounts.SignIn.SIGNED_IN:
+            code = " --code CODE" if standing.state is accounts.SignIn.CODE_NEEDED else ""
+            yield Check(what=what, verdict=Verdict.FAIL, found=found, advice=f"blinkarchive login --account {name}{code}")
+            continue
+        try:
+            kept = account.read_password() is not None
+        except BlinkArchiveError as error:
+            yield Check(what=what, verdict=Verdict.WARN, found=f"{found}; {error}", advice="mend [account.NAME] password")
+            continue
+        found += "; a password is kept for a new sign-in" if kept else "; no password is kept, so a new sign-in needs you"
+        yield Check(what=what, verdict=Verdict.OK, found=found)
+
+
+async def _servers(config: Config) -> AsyncIterator[Check]:
+    """Whether the servers of the accounts answer, and whether their clock is ours."""
+    import aiohttp
+
+    from blinkarchive.blink import Endpoints
+
+    chosen = [Endpoints.of(api_url=account.api_url, oauth_url=account.oauth_url) for account in config.accounts.values()]
+    origins = dict.fromkeys(str(origin) for one in chosen for origin in (one.oauth, one.first))
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE)) as session:
+        for origin in origins:
+            what = f"server {origin}"
+            try:
+                async with session.head(f"{origin}/", allow_redirects=False) as answer:
+                    date = answer.headers.get("Date", "")
+            except (aiohttp.ClientError, TimeoutError) as error:
+                advice = "is this machine online, and does its name server work?"
+                yield Check(what=what, verdict=Verdict.FAIL, found=f"no answer: {error or type(error).__name__}", advice=advice)
+                continue
+            yield Check(what=what, verdict=Verdict.OK, found="answers")
+            with suppress(ValueError, TypeError):
+                yield _clock(abs(parsedate_to_datetime(date) - Clock().now()))
+
+
+def _clock(off: timedelta) -> Check:
+    if off > CLOCK_OFF:
+        found = f"{length(off.total_seconds())} off the server's"
+        return Check(what="clock", verdict=Verdict.FAIL, found=found, advice="set the clock of this machine (NTP)")
+    return Check(what="clock", verdict=Verdict.OK, found="agrees with the server's")
+
+
+async def _sinks(config: Config, registry: Registry) -> AsyncIterator[Check]:
+    for name, sink in config.sinks.items():
+        what = f"sink {name}"
+        try:
+            async with asyncio.timeout(DEADLINE):
+                yield await _sink(config, sink, registry.sink_type(sink.type), what)
+        except TimeoutError:
+            yield Check(what=what, verdict=Verdict.FAIL, found=f"no answer within {length(DEADLINE)}", advice="is it online?")
+        except BlinkArchiveError as error:
+            yield Check(what=what, verdict=Verdict.FAIL, found=str(error), advice="mend it; the next run catches up")
+
+
+async def _sink(config: Config, sink: SinkConfig, kind: AnySinkType, what: str) -> Check:
+    """Open a sink, look for the marker of an earlier run, and store and remove a small object."""
+    async with kind.open(options(kind.options, sink)) as opened:
+        marked = await opened.stat(MARKER) is not None
+        if not marked and await _was_used(config, sink.name):
+            found = "the marker of earlier runs is not there: this is not the place it was"
+            return Check(what=what, verdict=Verdict.FAIL, found=found, advice="is the right disk mounted?")
+        left = await _probe(opened)
+    if left:
+        found = f"stores, but does not delete ({left}): a small object {left} stays there"
+        return Check(what=what, verdict=Verdict.WARN, found=found)
+    return Check(
+        what=what,
+        verdict=Verdict.OK,
+        found="stores, finds and deletes" if marked else "stores, finds and deletes; new, no clip yet",
+    )
+
+
+async def _was_used(config: Config, name: SinkName) -> bool:
+    from blinkarchive import wiring
+
+    try:
+        async with wiring.reading(config) as index:
+            return await index.sink_id(name) is not None
+    except NothingArchived:
+        return False
+
+
+async def _probe(sink: Sink) -> str:
+    """Store a small object and take it away again. Gives its key when it could not be taken away. Raises `SinkError`."""
+    text = b"blinkarchive doctor was here; this can be deleted\n"
+    key = Key(f".blinkarchive-probe-{secrets.token_hex(8)}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "probe"
+        path.write_bytes(text)
+        await sink.put(key, Content(path=path, size=len(text), sha256=hashlib.sha256(text).hexdigest()))
+    stored = await sink.stat(key)
+    if stored is None or stored.size != len(text):
+        raise SinkError(f"what was just stored is not there as it was: {stored}")
+    try:
+        await sink.delete(key)
+    except SinkError:
+        return key
+    return ""
