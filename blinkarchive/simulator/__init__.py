@@ -1,6 +1,7 @@
 """A Blink cloud on loopback: a world of accounts and clips, what goes wrong in it, and the server that plays it."""
 
 from blinkarchive.simulator.faults import Fault, Faults, Fired
+from blinkarchive.simulator.journal import Exchange
 from blinkarchive.simulator.plan import (
     AccountPlan,
     CameraPlan,
@@ -9,7 +10,7 @@ from blinkarchive.simulator.plan import (
     SyncModulePlan,
     WorldPlan,
 )
-from blinkarchive.simulator.server import Exchange, Running, Simulator
+from blinkarchive.simulator.server import Running, Simulator
 from blinkarchive.simulator.world import Account, Camera, CloudClip, Network, SyncModule, World
 
 __all__ = [

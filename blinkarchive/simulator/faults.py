@@ -227,6 +227,11 @@ class Faults:
             )
         )
 
+    @property
+    def planned(self) -> list[Fault]:
+        """The script, whether its faults have struck or not."""
+        return [standing.fault for standing in self._script]
+
     def clear(self) -> None:
         """Take every fault out of the script; what has struck stays noted."""
         self._script.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import web
 
@@ -133,5 +133,7 @@ def _code_wanted(person: Person) -> dict[str, object]:
 
 
 async def _form(request: web.Request) -> dict[str, str]:
-    """The fields of a form; what is no text is left out."""
-    return {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
+    """The fields of a form; of a body that is none, nothing."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        return {}
+    return dict(parse_qsl((await request.read()).decode("utf-8", "replace"), keep_blank_values=True))

@@ -5,46 +5,27 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from blinkarchive.simulator.answers import Refusal, as_json
 from blinkarchive.simulator.footage import Footage
-from blinkarchive.simulator.gate import Gate, bearer
+from blinkarchive.simulator.gate import Gate
 from blinkarchive.simulator.house import House
+from blinkarchive.simulator.journal import Exchange, Journal
 from blinkarchive.simulator.media import Media
 from blinkarchive.simulator.oauth import OAuthHost
 from blinkarchive.simulator.world import World
 
-LOG_KEPT = 100_000
-_SECRET = frozenset({"code", "code_verifier", "password", "token", "access_token", "refresh_token", "2fa_code"})
 _PATIENCE = 0.1
 
 log = logging.getLogger(__name__)
 log.addHandler(logging.NullHandler())  # whoever wants to hear of it sets up logging; nobody's console is written to
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """A request that was seen, and how it ended. It holds no secret."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    #: None when the connection ended before there was an answer.
-    status: int | None
-    #: Whether it carried a bearer token, good or not.
-    bearer: bool
-    #: The username of the account that the token let in; None without a good token.
-    account: str | None
-    #: On the world's monotonic clock.
-    began: float
-    ended: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +34,7 @@ class Running:
 
     url: str
     world: World
-    #: Oldest first; an exchange is noted when it has ended.
+    #: Every request, oldest first.
     log: deque[Exchange]
     footage: Footage
 
@@ -76,9 +57,9 @@ class Simulator:
         """
         with tempfile.TemporaryDirectory(prefix="blink-simulator-") as folder:
             footage = Footage(Path(folder))
-            exchanges: deque[Exchange] = deque(maxlen=LOG_KEPT)
+            journal = Journal(self.world)
             runner = web.AppRunner(
-                _app(self.world, footage, exchanges),
+                _app(self.world, footage, journal),
                 access_log=None,
                 logger=log,
                 handler_cancellation=True,
@@ -89,46 +70,19 @@ class Simulator:
                 site = web.TCPSite(runner, host, port)
                 await site.start()
                 taken = runner.addresses[0][1]
-                yield Running(url=f"http://{host}:{taken}", world=self.world, log=exchanges, footage=footage)
+                yield Running(url=f"http://{host}:{taken}", world=self.world, log=journal.exchanges, footage=footage)
             finally:
                 await runner.cleanup()
 
 
-def _app(world: World, footage: Footage, exchanges: deque[Exchange]) -> web.Application:
+def _app(world: World, footage: Footage, journal: Journal) -> web.Application:
     gate = Gate(world)
-    app = web.Application(middlewares=[_noting(world, exchanges), _answering])
+    app = web.Application()
+    journal.attach(app)
+    app.middlewares.append(_answering)
     for part in (OAuthHost(world), House(world, gate), Media(world, gate, footage)):
         app.add_routes(part.routes())
     return app
-
-
-def _noting(world: World, exchanges: deque[Exchange]) -> Middleware:
-    """Note every exchange when it ends, however it ends."""
-
-    @web.middleware
-    async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
-        began, status = world.clock.monotonic(), None
-        token = bearer(request)
-        grant = world.signins.whose(token or "")
-        try:
-            response = await handler(request)
-            status = response.status
-            return response
-        finally:
-            exchanges.append(
-                Exchange(
-                    method=request.method,
-                    path=request.path,
-                    query={key: "***" if key in _SECRET else value for key, value in request.query.items()},
-                    status=status,
-                    bearer=token is not None,
-                    account=grant.person.username if grant else None,
-                    began=began,
-                    ended=world.clock.monotonic(),
-                )
-            )
-
-    return note
 
 
 @web.middleware
