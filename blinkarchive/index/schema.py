@@ -7,11 +7,11 @@ Why they are as they are:
   keeps whole rows in its inner pages; `clip.id` has an index of its own, in which the ids of one page of a listing, which
   rise with time, are neighbours too.
 - `copy` has a row for every clip and every sink that the archive has ever had, from the moment both are known. What a
-  sink lacks can then be read from an index that holds only that (`copy_lacking`), oldest first: a run with nothing to do
-  costs the same after ten thousand clips and after ten million, which it would not if lacking meant "there is no row".
+  sink lacks can then be read from indexes that hold only that: a run with nothing to do costs the same after ten thousand
+  clips and after ten million, which it would not if lacking meant "there is no row".
   The rows are short, always looked up by their key, and need no second tree: hence `WITHOUT ROWID`.
 - `copy.key` is null where the copy has the clip's own key, which is nearly always.
-- `copy.recorded_at` repeats the clip's, which never changes, for the sake of that index.
+- `copy.recorded_at` repeats the clip's, which never changes, so that one of these indexes is in that order.
 - States and times are what a person can read or compute with; nothing depends on the engine's own date or enum types.
 """
 
@@ -125,7 +125,9 @@ LACKING = is_state(State.PENDING, State.FAILED, State.GAVE_UP)
 UNCATALOGUED = is_state(State.STORED) & copy.c.catalogue.is_(None)
 """The sink holds the clip, and none of its catalogues says so."""
 
-sa.Index("copy_lacking", copy.c.sink, copy.c.recorded_at, copy.c.clip, sqlite_where=LACKING, postgresql_where=LACKING)
+# Small, since they hold only what is left to do: one answers "is it lacking?" for a clip, one "what is lacking?" for a sink.
+sa.Index("copy_lacking_by_clip", copy.c.clip, copy.c.sink, unique=True, sqlite_where=LACKING, postgresql_where=LACKING)
+sa.Index("copy_lacking_by_sink", copy.c.sink, copy.c.recorded_at, copy.c.clip, sqlite_where=LACKING, postgresql_where=LACKING)
 sa.Index("copy_uncatalogued", copy.c.sink, copy.c.clip, sqlite_where=UNCATALOGUED, postgresql_where=UNCATALOGUED)
 
 listing = sa.Table(

@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from blinkarchive.clock import Clock
 from blinkarchive.errors import ArchiveError
@@ -106,10 +105,10 @@ class Sql:
         #: The numbers of sinks, as the last transactions left them.
         self._numbered: dict[SinkName, int] = {}
         self._given = _given(engine.dialect.name)
-        #: Of given clips, those that none of some sinks lacks, with their keys.
-        self._complete = sa.select(clip.c.id, clip.c.key).where(
-            clip.c.id.in_(self._given), ~sa.exists().where(copy.c.clip == clip.c.n, copy.c.sink.in_(_SINKS), LACKING)
-        )
+        self._these = sa.select(clip.c.n).where(clip.c.id.in_(self._given)).subquery()
+        #: Of given clips, those that are known: with their keys, and whether any of some sinks lacks them.
+        lacked = sa.exists().where(copy.c.clip == clip.c.n, copy.c.sink.in_(_SINKS), LACKING)
+        self._known = sa.select(clip.c.id, clip.c.key, lacked).where(clip.c.id.in_(self._given))
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -142,20 +141,20 @@ class Sql:
     # How clips stand -------------------------------------------------------------------------------------------------
 
     def lacking(self, clips: Sequence[Clip], sinks: Sequence[SinkName], name: Callable[[Clip], Key]) -> list[Standing]:
-        complete: dict[ClipId, Key] = {}
-        found: dict[ClipId, Standing] = {}
         with self._transaction() as connection:
             numbers = self._numbers(connection, sinks)
-            if None not in numbers.values():
-                # In the order of the tree that they are looked up in.
-                asked = {"given": sorted([c.id for c in clips]), "sinks": list(numbers.values())}
-                complete = {id_: key for id_, key in connection.execute(self._complete, asked).all()}
-            if rest := {c.id: c for c in clips if c.id not in complete}:
-                page = sa.select(clip.c.n).where(clip.c.id.in_(self._given)).subquery()
-                found = {s.clip.id: s for s in self._standings(connection, page, numbers, given=list(rest))}
-            if new := [c for c in rest.values() if c.id not in found]:
-                found |= {s.clip.id: s for s in self._discover(connection, new, numbers, name)}
-        return [found.get(c.id) or Standing(clip=c, key=complete[c.id]) for c in clips]
+            # Sorted: in the order of the tree that they are looked up in.
+            asked = {"given": sorted([c.id for c in clips]), "sinks": _numbers_of(numbers)}
+            known = connection.execute(self._known, asked).all()
+            all_lacking = None in numbers.values()
+            complete = {id_: key for id_, key, lacking in known if not (lacking or all_lacking)}
+            standings = {}
+            if len(complete) < len(known):
+                rest = [id_ for id_, _, _ in known if id_ not in complete]
+                standings = {s.clip.id: s for s in self._standings(connection, self._these, numbers, given=rest)}
+            if new := {c.id: c for c in clips if c.id not in complete and c.id not in standings}:
+                standings |= {s.clip.id: s for s in self._discover(connection, list(new.values()), numbers, name)}
+        return [standings.get(c.id) or Standing(clip=c, key=complete[c.id]) for c in clips]
 
     def _discover(
         self, connection: sa.Connection, clips: Sequence[Clip], numbers: Numbers, name: Callable[[Clip], Key]
@@ -194,13 +193,12 @@ class Sql:
             .outerjoin(copy, sa.and_(copy.c.clip == clip.c.n, copy.c.sink.in_(_SINKS)))
             .order_by(clip.c.recorded_at, clip.c.n)
         )
-        rows = connection.execute(statement, parameters | {"sinks": [n for n in numbers.values() if n is not None]})
+        rows = connection.execute(statement, parameters | {"sinks": _numbers_of(numbers)})
         return [_standing(list(group), numbers) for _, group in groupby(rows, key=itemgetter(0))]
 
     def standings(self, ids: Sequence[ClipId], sinks: Sequence[SinkName]) -> list[Standing]:
         with self._transaction() as connection:
-            page = sa.select(clip.c.n).where(clip.c.id.in_(self._given)).subquery()
-            return self._standings(connection, page, self._numbers(connection, sinks), given=list(ids))
+            return self._standings(connection, self._these, self._numbers(connection, sinks), given=list(ids))
 
     def unstored(self, account: str, source: SourceName, sinks: Sequence[SinkName]) -> list[tuple[ClipId, datetime]]:
         holder = copy.alias("holder")
@@ -214,7 +212,7 @@ class Sql:
                 .where(~sa.exists().where(holder.c.clip == clip.c.n, holder.c.state == State.STORED.value))
                 .order_by(clip.c.recorded_at)
                 .limit(MOST_UNSTORED),
-                {"sinks": [n for n in self._numbers(connection, sinks).values() if n is not None]},
+                {"sinks": _numbers_of(self._numbers(connection, sinks))},
             )
             return [(ClipId(id_), recorded_at) for id_, recorded_at in rows]
 
@@ -223,10 +221,8 @@ class Sql:
         with self._transaction() as connection:
             numbers = self._numbers(connection, sinks)
             start = self._position(connection, after)
-            parts = [
-                self._lacked_by(number, start, [n for n in numbers.values() if n] if held else None)
-                for number in numbers.values()
-            ]
+            holders = _numbers_of(numbers) if held else None
+            parts = [self._lacked_by(number, start, holders) for number in numbers.values()]
             if not parts:
                 return []
             each = [sa.select(part.order_by(*part.selected_columns).limit(limit).subquery()) for part in parts]
@@ -449,7 +445,7 @@ class Sql:
             newest = connection.execute(sa.select(sa.func.max(clip.c.recorded_at))).scalar()
             counts = connection.execute(
                 sa.select(copy.c.sink, copy.c.state, sa.func.count(), sa.func.sum(copy.c.size))
-                .where(copy.c.sink.in_([n for n in numbers.values() if n is not None]))
+                .where(copy.c.sink.in_(_numbers_of(numbers)))
                 .group_by(copy.c.sink, copy.c.state)
             ).all()
             summaries = []
@@ -515,7 +511,7 @@ def _given(dialect: str) -> sa.Select[Any]:
     The two engines spell this differently; it is the only place where that matters.
     """
     if dialect == "postgresql":
-        texts = sa.func.unnest(sa.bindparam("given", type_=ARRAY(sa.Text))).table_valued("value").render_derived()
+        texts = sa.func.unnest(sa.bindparam("given", type_=sa.ARRAY(sa.Text))).table_valued("value").render_derived()
     else:
         texts = sa.func.json_each(sa.bindparam("given", type_=sa.JSON)).table_valued("value")
     return sa.select(texts.c.value)
@@ -524,6 +520,10 @@ def _given(dialect: str) -> sa.Select[Any]:
 def _later(columns: tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]], start: tuple[datetime, int]) -> sa.ColumnElement[bool]:
     recorded_at, number = start
     return sa.tuple_(*columns) > sa.tuple_(sa.literal(recorded_at, columns[0].type), sa.literal(number))
+
+
+def _numbers_of(numbers: Numbers) -> list[int]:
+    return [number for number in numbers.values() if number is not None]
 
 
 def _where(table: sa.Table, values: Mapping[str, object]) -> sa.ColumnElement[bool]:

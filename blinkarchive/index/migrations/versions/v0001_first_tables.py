@@ -62,7 +62,10 @@ def upgrade() -> None:
         sa.Column("catalogue", sa.Text),
         sqlite_with_rowid=False,
     )
-    op.create_index("copy_lacking", "copy", ["sink", "recorded_at", "clip"], sqlite_where=LACKING, postgresql_where=LACKING)
+    op.create_index("copy_lacking_by_clip", "copy", ["clip", "sink"], unique=True, sqlite_where=LACKING, postgresql_where=LACKING)
+    op.create_index(
+        "copy_lacking_by_sink", "copy", ["sink", "recorded_at", "clip"], sqlite_where=LACKING, postgresql_where=LACKING
+    )
     op.create_index("copy_uncatalogued", "copy", ["sink", "clip"], sqlite_where=UNCATALOGUED, postgresql_where=UNCATALOGUED)
     op.create_table(
         "listing",
