@@ -31,15 +31,21 @@ def read(path: Path) -> bytes | None:
     except OSError as error:
         why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
         raise ConfigError(f"{path} cannot be used: {why}") from error
-    with os.fdopen(fd, "rb") as file:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise ConfigError(f"{path} cannot be used: it is not a plain file")
-        if found.st_uid != os.geteuid():
-            raise ConfigError(f"{path} belongs to another user; run: sudo chown {os.geteuid()} '{path}'")
-        if found.st_mode & 0o077:
-            raise ConfigError(f"{path} may be read by others (mode {found.st_mode & 0o777:04o}); run: chmod 600 '{path}'")
-        return file.read(LARGEST)
+    try:
+        _check(path, os.fstat(fd))
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            return file.read(LARGEST)
+    finally:
+        os.close(fd)
+
+
+def _check(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise ConfigError(f"{path} cannot be used: it is not a plain file")
+    if found.st_uid != os.geteuid():
+        raise ConfigError(f"{path} belongs to another user; run: sudo chown {os.geteuid()} '{path}'")
+    if found.st_mode & 0o077:
+        raise ConfigError(f"{path} may be read by others (mode {found.st_mode & 0o777:04o}); run: chmod 600 '{path}'")
 
 
 def make_folder(files: Files, folder: Path) -> None:

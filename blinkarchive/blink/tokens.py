@@ -19,7 +19,7 @@ import msgspec
 from blinkarchive.blink import private
 from blinkarchive.blink.endpoints import Endpoints
 from blinkarchive.blink.login import CLIENT_ID
-from blinkarchive.blink.wire import Grant
+from blinkarchive.blink.wire import Grant, NotAsPromised, lenient
 from blinkarchive.clock import Clock
 from blinkarchive.errors import ConfigError, LoginNeeded
 from blinkarchive.files import Files
@@ -290,16 +290,16 @@ class _BlinkpyFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def import_blinkpy(path: Path, *, servers: Endpoints, now: datetime) -> Tokens:
-    """The sign-in in a blinkpy credential file, which is left as it is. Any key of it may be absent.
+    """The sign-in in a blinkpy credential file, which is left as it is. Any key of it may be absent or odd.
 
     Raises `ConfigError` when it cannot be read or holds no sign-in.
     """
     try:
         with path.open("rb") as file:
-            found = msgspec.json.decode(file.read(private.LARGEST), type=_BlinkpyFile)
+            found = lenient(file.read(private.LARGEST), _BlinkpyFile)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except NotAsPromised:
         raise ConfigError(f"{path} is not a blinkpy credential file") from None
     if not found.token and not found.refresh_token:
         raise ConfigError(f"{path} holds no sign-in")
@@ -308,7 +308,7 @@ def import_blinkpy(path: Path, *, servers: Endpoints, now: datetime) -> Tokens:
     return Tokens(
         access=Secret(found.token or ""),
         refresh=Secret(found.refresh_token) if found.refresh_token else None,
-        expires_at=_moment(found.expiration_date) if found.token else datetime.fromtimestamp(0, UTC),
+        expires_at=_moment(found.expiration_date, now) if found.token else now,
         client_id=_client_of(found.token or ""),
         hardware_id=_uuid_in(found.hardware_id or "") or new_hardware_id(),
         oauth=str(servers.oauth),
@@ -327,11 +327,12 @@ def _uuid_in(text: str) -> str | None:
     return text if re.fullmatch(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", text) else None
 
 
-def _moment(epoch: float | None) -> datetime:
+def _moment(epoch: float | None, now: datetime) -> datetime:
+    """A moment in seconds since 1970; now, when there is none that can be used."""
     try:
-        return datetime.fromtimestamp(epoch or 0, UTC)
+        return now if epoch is None else datetime.fromtimestamp(epoch, UTC)
     except (OverflowError, ValueError, OSError):
-        return datetime.fromtimestamp(0, UTC)
+        return now
 
 
 def _client_of(token: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -213,6 +213,35 @@ class Homescreen:
 
 # Decoding
 
+_BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def lenient(raw: Raw | bytes, record: type[S]) -> S:
+    """Decode a record; an optional field that has a wrong type keeps its default. Raises `NotAsPromised`."""
+    try:
+        return msgspec.json.decode(raw, type=record, dec_hook=_hook)
+    except msgspec.ValidationError:
+        pass
+    except _BROKEN as error:
+        raise NotAsPromised(_reason(error)) from None
+    try:
+        fields = msgspec.json.decode(raw)
+    except _BROKEN as error:
+        raise NotAsPromised(_reason(error)) from None
+    if not isinstance(fields, dict):
+        raise NotAsPromised("not an object")
+    for each in msgspec.structs.fields(record):
+        if each.required or each.encode_name not in fields:
+            continue
+        try:
+            msgspec.convert(fields[each.encode_name], each.type, dec_hook=_hook)
+        except msgspec.ValidationError:
+            del fields[each.encode_name]
+    try:
+        return msgspec.convert(fields, record, dec_hook=_hook)
+    except _BROKEN as error:
+        raise NotAsPromised(_reason(error)) from None
+
 
 def grant(body: bytes) -> Grant:
     """Decode the token call's answer."""
@@ -235,7 +264,7 @@ def tier_info(body: bytes) -> TierInfo:
 def complaint(body: bytes) -> Complaint:
     """What the body says of an error; an empty one when it says nothing."""
     try:
-        return _lenient(Raw(body), Complaint)
+        return lenient(body, Complaint)
     except NotAsPromised:
         return Complaint()
 
@@ -293,7 +322,7 @@ def _each(raws: Iterable[Raw], record: type[S]) -> tuple[list[S], list[Unreadabl
     bad: list[Unreadable] = []
     for raw in raws:
         try:
-            good.append(_lenient(raw, record))
+            good.append(lenient(raw, record))
         except NotAsPromised as error:
             text = bytes(raw).decode("utf-8", "backslashreplace")
             bad.append(Unreadable(item=_id_in(text), reason=str(error), raw=redact(text[: 2 * RAW_SHOWN])[:RAW_SHOWN]))
@@ -308,40 +337,9 @@ def _id_in(text: str) -> str:
 def _decode(body: bytes, record: type[S], key: str) -> S:
     """A body that must have `key`."""
     try:
-        return _lenient(Raw(body), record)
+        return lenient(body, record)
     except NotAsPromised as error:
         raise NotAsPromised(f"an answer without {key} ({error})") from None
-
-
-_BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
-
-def _lenient(raw: Raw, record: type[S]) -> S:
-    """Decode a record; an optional field that has a wrong type keeps its default."""
-    try:
-        return msgspec.json.decode(raw, type=record, dec_hook=_hook)
-    except msgspec.ValidationError:
-        pass
-    except _BROKEN as error:
-        raise NotAsPromised(_reason(error)) from None
-    try:
-        fields = msgspec.json.decode(raw)
-    except _BROKEN as error:
-        raise NotAsPromised(_reason(error)) from None
-    if not isinstance(fields, dict):
-        raise NotAsPromised("not an object")
-    hints = get_type_hints(record, include_extras=True)
-    for each in msgspec.structs.fields(record):
-        if each.required or each.encode_name not in fields:
-            continue
-        try:
-            msgspec.convert(fields[each.encode_name], hints[each.name], dec_hook=_hook)
-        except msgspec.ValidationError:
-            del fields[each.encode_name]
-    try:
-        return msgspec.convert(fields, record, dec_hook=_hook)
-    except _BROKEN as error:
-        raise NotAsPromised(_reason(error)) from None
 
 
 def _reason(error: Exception) -> str:
@@ -355,4 +353,4 @@ def _reason(error: Exception) -> str:
 def _hook(kind: type, value: Any) -> Any:
     if kind is Secret and isinstance(value, str) and value:
         return Secret(value)
-    raise NotImplementedError(f"expected {kind.__name__}")
+    raise ValueError(f"expected {kind.__name__}")
