@@ -121,12 +121,13 @@ class Archive:
 
     async def run(self, sources: Sequence[Source]) -> None:
         """Collect from every source at once; then feed what some sinks lack from those that have it."""
+        self._progress.listing = len(sources)
         try:
             async with asyncio.TaskGroup() as collecting:
                 for source in sources:
                     collecting.create_task(self._collect(source))
         finally:
-            self._progress.listing = False
+            self._progress.listing = 0
         if not self._ask.dry_run:
             await self._feed()
 
@@ -145,6 +146,8 @@ class Archive:
             except SourceError as error:
                 self._source_failed(source, error)
                 return
+            finally:
+                self._progress.listing -= 1
         if not self._ask.narrow:
             await self._listed(source, since, began, full=full)
 

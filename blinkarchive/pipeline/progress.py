@@ -51,8 +51,8 @@ class Progress:
         self.login_needed: list[str] = []
         #: Whether every listing so far went to its end.
         self.complete = True
-        #: Whether a source is still being listed: until then nobody knows how much there is to do.
-        self.listing = True
+        #: How many sources are still being listed (at least): until it is 0 nobody knows how much there is to do.
+        self.listing = 1
 
     def listed(self, account: str, source: SourceName, number: int, sinks: Iterable[SinkName]) -> None:
         """Count clips that a source gave."""
