@@ -95,9 +95,9 @@ def _config(config: Config, registry: Registry) -> Iterator[Check]:
         return
     where = str(config.file or "the environment")
     in_file = [f"[account.{name}] password" for name, account in config.accounts.items() if account.password_in_file]
-    for name, sink in config.sinks.items():
-        with suppress(BlinkArchiveError):  # the plugin has a line of its own
-            in_file += [f"[sink.{name}] {key}" for key in inline_secrets(registry.sink_type(sink.type).options, sink)]
+    for sink in config.sinks.values():
+        with suppress(BlinkArchiveError):  # the sink has a line of its own
+            in_file += [f"[sink.{sink.name}] {key}" for key in inline_secrets(registry.sink_type(sink.type).options, sink)]
     if in_file and readable_by_others(config.file):
         advice = f"chmod 600 {config.file}"
         yield Check(
@@ -176,7 +176,8 @@ async def _servers(config: Config) -> AsyncIterator[Check]:
                     date = answer.headers.get("Date", "")
             except (aiohttp.ClientError, TimeoutError) as error:
                 advice = "is this machine online, and does its name server work?"
-                yield Check(what=what, verdict=Verdict.FAIL, found=f"no answer: {error or type(error).__name__}", advice=advice)
+                because = str(error) or type(error).__name__
+                yield Check(what=what, verdict=Verdict.FAIL, found=f"no answer: {because}", advice=advice)
                 continue
             yield Check(what=what, verdict=Verdict.OK, found="answers")
             with suppress(ValueError, TypeError):

@@ -43,8 +43,8 @@ def verb(session: Session, username: str | None, path: str | None, state: str | 
     if session.json:
         record({"file": str(file)})
     session.say(f"Wrote {file}.")
-    if not folder.is_dir():
-        session.say(f"There is no folder {folder} yet; make it, or mount it, before the first run.")
+    if not folder.parent.is_dir():
+        session.say(f"There is no folder {folder.parent} yet; make it, or mount it, before the first run.")
     session.say(f"Next: blinkarchive {'' if file == default_file() else f'--config {file} '}login")
     return Exit.DONE
 

@@ -45,8 +45,8 @@ def verb(session: Session, since: Moment | None, until: Moment | None, cameras: 
 
     try:
         session.say(f"{count(running.run(work), 'clip')}.")
-    except NothingArchived as nothing:
-        session.say(f"{nothing}. Next: blinkarchive run")
+    except NothingArchived:
+        session.say("Nothing has been archived yet. Next: blinkarchive run")
     return Exit.DONE
 
 

@@ -76,7 +76,7 @@ async def _sign_in(config: Config, account: AccountConfig, code: Secret | None) 
         except WrongCode as error:
             if not left or code is not None or not is_terminal(sys.stdin):
                 raise
-            talk(f"{error} Try again.")
+            talk(f"{error}. Try again.")
     raise AssertionError
 
 
@@ -100,7 +100,10 @@ def ask_password(account: AccountConfig) -> Secret:
         return kept
     if not is_terminal(sys.stdin):
         where = f"{account.password} holds none" if account.password is not None else "the config does not say where it is kept"
-        raise LoginNeeded(f"account {account.name}: there is no password ({where}), and no terminal to ask at")
+        raise LoginNeeded(
+            f"account {account.name}: there is no password ({where}) and no terminal to ask at; "
+            f"log in at a terminal, or set password in [account.{account.name}]"
+        )
     with interruptible():
         return Secret(click.prompt(f"Password of {account.username}", hide_input=True, err=True))
 

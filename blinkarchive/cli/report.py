@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
@@ -16,6 +16,8 @@ from blinkarchive.pipeline.archive import Ask
 from blinkarchive.pipeline.progress import Count, Progress
 
 LOOKS_PER_SECOND = 4
+DRY_RUN = "dry run"
+"""Why a clip was left out that only a real run would fetch."""
 MOST_TROUBLES = 12
 """So many troubles are said to a person; a program gets them all."""
 
@@ -104,31 +106,35 @@ def as_record(report: RunReport) -> dict[str, object]:
 def summary(report: RunReport, *, dry_run: bool = False) -> list[str]:
     """What is where, what is not and why, in a few lines."""
     return [
-        _head(report, dry_run=dry_run),
+        _head(report, dry_run),
         *([] if dry_run else _sinks(report)),
-        *_left_out(report.excluded),
+        *_left_out(report),
         *_troubles(report),
         *_next_steps(report),
     ]
 
 
-def _head(report: RunReport, *, dry_run: bool) -> str:
-    total = report.total
+def _head(report: RunReport, dry_run: bool) -> str:
+    total, planned = report.total, report.excluded.get(DRY_RUN, 0)
     ends = [
-        (total.stored, "would be fetched" if dry_run else "stored now"),
+        (planned, "would be fetched"),
+        (total.stored, "stored now"),
         (total.known, "stored before"),
         (total.failed, "not stored yet"),
         (total.gave_up, "given up for now"),
-        (total.excluded, "left out"),
+        (total.excluded - planned, "left out"),
     ]
     told = ", ".join(f"{number:,} {what}" for number, what in ends if number)
+    return f"{_how_it_ended(report, dry_run)}: {count(total.listed, 'clip')} listed{': ' if told else ''}{told}."
+
+
+def _how_it_ended(report: RunReport, dry_run: bool) -> str:
     if dry_run:
-        start = "A dry run, nothing was changed"
-    elif report.stopped:
-        start = f"Stopped after {length(report.seconds)}"
-    else:
-        start = f"Done in {length(report.seconds)}"
-    return f"{start}: {count(total.listed, 'clip')} listed{': ' if told else ''}{told}."
+        return "A dry run, nothing was changed"
+    if report.stopped:
+        return f"Stopped after {length(report.seconds)}"
+    whole = report.complete and not (report.login_needed or report.total.failed or report.total.gave_up)
+    return f"{'Done' if whole else 'Ended, not all done,'} in {length(report.seconds)}"
 
 
 def _sinks(report: RunReport) -> list[str]:
@@ -139,8 +145,8 @@ def _sinks(report: RunReport) -> list[str]:
     ]
 
 
-def _left_out(reasons: Mapping[str, int]) -> list[str]:
-    told = ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items()))
+def _left_out(report: RunReport) -> list[str]:
+    told = ", ".join(f"{number:,} {reason}" for reason, number in sorted(report.excluded.items()) if reason != DRY_RUN)
     return [f"  left out: {told}"] if told else []
 
 

@@ -100,8 +100,6 @@ def _ended(argv: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort, EOFError):
         talk("Stopped.")
         return Exit.STOPPED
-    except BrokenPipeError:
-        return Exit.DONE  # whoever read our output has had enough of it
     except Exception as error:  # the last line of defence: people get a sentence, the log the rest
         log.debug("the command failed", exc_info=error)
         for one in leaves(error):

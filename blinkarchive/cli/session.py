@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from blinkarchive.cli import logs
+from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.words import talk
 
 
@@ -72,4 +73,7 @@ class Verb(click.Command):
         )
         logs.set_up(session.verbosity)
         ctx.obj = session
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            return Exit.DONE  # whoever reads our data has had enough of it

@@ -192,7 +192,13 @@ def _about_runs(status: Status) -> Iterator[str]:
     for run in status.runs:
         total = run.total
         lacking = total.failed + total.gave_up
-        ended = "stopped" if run.stopped else "some failed" if lacking else "all done" if run.complete else "listing incomplete"
+        ends = [
+            ("stopped", run.stopped),
+            ("sign-in needed", run.login_needed),
+            ("some failed", lacking),
+            ("listing incomplete", not run.complete),
+        ]
+        ended = next((word for word, so in ends if so), "all done")
         yield (
             f"  {moment(run.started_at)} ({age(run.started_at, now)}): {ended}; "
             f"{total.listed:,} listed, {total.stored:,} stored, {total.known:,} stored before, {lacking:,} lacking"
