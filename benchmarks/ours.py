@@ -27,9 +27,9 @@ def blinkarchive(cloud: Cloud, *, at_once: int = 16, named: str = "", env: Mappi
 def check(cloud: Cloud, folder: Path, ran: Ran) -> None:
     """Raises `CannotRun` unless every clip of the cloud was stored by this run."""
     cloud.all_are_under(folder, ran)
-    total = json.loads(ran.said)["total"]
-    if total["stored"] != cloud.clips:
-        raise CannotRun(f"{total['stored']} of {cloud.clips} clips were stored: {ran.said[-500:]}")
+    report = json.loads(ran.said)
+    if report["stored"] != cloud.clips:
+        raise CannotRun(f"{report['stored']} of {cloud.clips} clips were stored: {ran.said[-500:]}")
 
 
 def command(cloud: Cloud, folder: Path, *, at_once: int = 16, env: Mapping[str, str] | None = None) -> Command:

@@ -50,8 +50,8 @@ def page(rows: Sequence[Row], told: Sequence[Told], machine: Sequence[str]) -> s
     """The whole of `RESULTS.md`."""
     parts = [
         "# Results of `make bench`",
-        "Ratios are of the same round; seconds of a shared machine are worth little by themselves. What each road is, and how it is\n"
-        "measured, stands at the top of its module in `benchmarks/roads/`.",
+        "Ratios are of the same round; seconds of a shared machine are worth little by themselves. What each road is, and how\n"
+        "it is measured, stands at the top of its module in `benchmarks/roads/`.",
         "\n".join(f"- {line}" for line in machine),
         table(rows),
     ]

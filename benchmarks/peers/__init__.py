@@ -62,7 +62,7 @@ def blinkpy(cloud: Cloud, *, delay: int = 0) -> Rival:
     def ready(folder: Path) -> Command:
         clips = folder / "clips"
         clips.mkdir()
-        call = [python, HERE / "blinkpy_download.py", cloud.url, str(cloud.account_id), clips, str(delay)]
+        call: list[str | Path] = [python, HERE / "blinkpy_download.py", cloud.url, str(cloud.account_id), clips, str(delay)]
         return Command(argv=call, env={"TOKEN": cloud.token})
 
     return Rival(name=f"blinkpy, delay {delay}", ready=ready, check=cloud.all_are_under)

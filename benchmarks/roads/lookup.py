@@ -1,8 +1,8 @@
 """P7: ten thousand ids, half of them known, looked up in an archive of a million clips: which are lacking?
 
 Rivals: a text file of ids read into a set, as yt-dlp does; a table asked once an id, as gallery-dl does. Our index is asked for a
-page of a listing at a time, through the call that a run makes. Each is a process of its own and tells the seconds from closed file
-to last answer; starting Python and importing libraries is not in them.
+page of a listing at a time, through the call that a run makes. Each is a process of its own and tells the seconds from closed
+file to last answer; starting Python and importing libraries is not in them.
 """
 
 from __future__ import annotations

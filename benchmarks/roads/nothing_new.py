@@ -66,7 +66,7 @@ def _again(scratch: Path, near: Cloud, past: int, seen: list[tuple[Ran, Seen]]) 
 
     def nothing_was_new(_: Path, ran: Ran) -> None:
         look = near.seen()
-        total = json.loads(ran.said)["total"]
+        total = json.loads(ran.said)
         if (total["known"], look.films) != (LISTED, 0):
             raise CannotRun(f"it was no run with nothing new: {total}, {look}")
         seen.append((ran, look))
