@@ -58,10 +58,14 @@ class _Bits:
         self._done += data
         return self
 
+    def whole_bytes(self) -> bytes:
+        """What is there, up to the last `align`."""
+        return bytes(self._done)
+
     def nal(self, header: int) -> bytes:
         """Close the payload and wrap it as one NAL unit (7.3.1), with emulation prevention."""
         self.u(1, 1).align()
-        return bytes([header]) + re.sub(rb"\x00\x00(?=[\x00-\x03])", b"\x00\x00\x03", bytes(self._done))
+        return bytes([header]) + re.sub(rb"\x00\x00(?=[\x00-\x03])", b"\x00\x00\x03", self.whole_bytes())
 
 
 def sequence_parameters(columns: int, rows: int) -> bytes:
@@ -82,7 +86,7 @@ def whole_picture(macroblocks: list[Macroblock]) -> bytes:
     """A key frame: every macroblock, row by row from the top left."""
     bits = _Bits().ue(0).ue(7).ue(0).u(_FRAME_NUMBER_BITS, 0).ue(0).u(1, 0).u(1, 0).se(0).ue(1)
     bits.ue(_INTRA_PCM_IN_I).align().raw(macroblocks[0])
-    following = bytes(_Bits().ue(_INTRA_PCM_IN_I).align()._done)
+    following = _Bits().ue(_INTRA_PCM_IN_I).align().whole_bytes()
     return bits.raw(b"".join(following + block for block in macroblocks[1:])).nal(0x65)
 
 

@@ -172,11 +172,11 @@ class Media:
         piece = max(1, min(_PIECE, rate // _PIECES_A_SECOND)) if rate else _PIECE
         with path.open("rb") as file:
             while sent < size and (data := file.read(min(piece, size - sent))):
-                await response.write(data)
                 sent += len(data)
-                ahead = began + sent / rate - clock.monotonic() if rate else 0.0
-                if ahead > 0:
-                    await clock.sleep(ahead)
+                early = began + sent / rate - clock.monotonic() if rate else 0.0
+                if early > 0:
+                    await clock.sleep(early)
+                await response.write(data)
         return response
 
 

@@ -20,6 +20,7 @@ from blinkarchive.simulator.house import House
 from blinkarchive.simulator.journal import Exchange, Journal
 from blinkarchive.simulator.media import Media
 from blinkarchive.simulator.oauth import OAuthHost
+from blinkarchive.simulator.trouble import hang_up
 from blinkarchive.simulator.world import World
 
 _PATIENCE = 0.1
@@ -92,5 +93,7 @@ async def _answering(request: web.Request, handler: Handler) -> web.StreamRespon
         return await handler(request)
     except Refusal as refusal:
         return as_json(refusal.body, refusal.status)
+    except ConnectionError:  # the client went away in the middle of a film
+        await hang_up(request, at_once=True)
     except web.HTTPException as error:  # no such path, another method, a body that is too large
         return as_json({"status": error.status, "error": error.reason}, error.status)

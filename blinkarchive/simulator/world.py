@@ -42,7 +42,7 @@ class Camera:
     id: int
     name: str
     type: str
-    network: Network
+    network: Network = field(repr=False)
     enabled: bool
 
     @property
@@ -60,7 +60,7 @@ class SyncModule:
 
     id: int
     name: str
-    network: Network
+    network: Network = field(repr=False)
     #: "active" and "memory_full" can be read.
     local_storage: str
     online: bool = True

@@ -1,0 +1,148 @@
+"""The server itself: its journal, its manners, and that it is never what one waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import socket
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+from blinkarchive.simulator import Running, Simulator, World
+from tests.simulator.phone import Phone
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+async def test_the_journal_tells_what_was_asked_and_answered(phone: Phone, running: Running, world: World) -> None:
+    clip = world.account.clips[0]
+    await phone.page(1)
+    await phone.fetch(clip.path)
+    await phone.fetch("/nowhere")
+    listed, fetched, lost = running.log
+    assert (listed.method, listed.status, listed.bearer, listed.account) == ("GET", 200, True, world.account.username)
+    assert dict(listed.query) == {"since": "1970-01-01T00:00:00Z", "page": "1"}
+    assert (fetched.path, fetched.status) == (clip.path, 200)
+    assert lost.status == 404
+    assert running.seen("GET", "/media/changed") == [listed]
+
+
+async def test_the_journal_holds_no_secret(stranger: Phone, running: Running, world: World) -> None:
+    await stranger.sign_in()
+    await stranger.fetch(f"/nowhere?access_token={stranger.tokens['access_token']}&code=123456")
+    written = repr(list(running.log))
+    secrets = [stranger.tokens["access_token"], stranger.tokens["refresh_token"], world.account.password, stranger.csrf]
+    assert not [secret for secret in secrets if secret in written]
+    assert "123456" not in written
+    assert [exchange.bearer for exchange in running.log] == [False] * (len(running.log) - 1) + [True]
+
+
+async def test_a_wrong_token_is_noted_as_nobodys(phone: Phone, running: Running, world: World) -> None:
+    world.signins.revoke_access_tokens()
+    await phone.fetch("/networks")
+    assert [(exchange.status, exchange.bearer, exchange.account) for exchange in running.log] == [(401, True, None)]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options", "status"),
+    [
+        ("GET", "/", {}, 404),
+        ("PUT", "/networks", {}, 405),
+        ("GET", "/api/v1/accounts/x/media/changed", {}, 401),
+        ("POST", "/oauth/token", {"data": b"\xff\xfe", "headers": FORM}, 401),
+        ("POST", "/oauth/token", {"data": b"x", "headers": {"Content-Type": "multipart/form-data"}}, 401),
+        ("POST", "/oauth/token", {"json": {"grant_type": 1}}, 401),
+        ("POST", "/oauth/v2/signin", {"data": io.BytesIO(b"a" * 2_000_000), "headers": FORM}, 413),
+        ("POST", "/oauth/v2/signin", {"cookies": {"blink_oauth_session": "forged"}}, 400),
+        ("GET", "/oauth/v2/authorize?client_id=%FF", {}, 400),
+        ("GET", "/api/v2/accounts/116000/media/clip/" + "9" * 5_000 + ".mp4", {}, 404),
+    ],
+)
+async def test_a_bad_request_is_answered_and_leaves_no_trace_on_the_console(
+    stranger: Phone,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    path: str,
+    options: dict[str, object],
+    status: int,
+) -> None:
+    async with stranger.http.request(method, stranger.url + path, **options) as response:  # type: ignore[arg-type]  # parameters
+        assert response.status == status
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
+
+
+async def test_what_is_not_even_http_harms_nobody(phone: Phone, capfd: pytest.CaptureFixture[str]) -> None:
+    address = urlsplit(phone.url)
+    for noise in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b""):
+        _, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(noise)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+    assert (await phone.fetch("/networks"))[0] == 200
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_a_client_that_goes_away_in_the_middle_harms_nobody(
+    phone: Phone, world: World, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    clip = world.account.add_clip(size=20_000_000)
+    for rate in (0, 10_000_000):
+        world.rules.bandwidth = rate
+        async with phone.http.get(phone.url + clip.path, headers=phone.bearer) as response:
+            await response.content.readexactly(100)
+            response.close()
+    world.rules.bandwidth = 0
+    assert await phone.fetch(world.account.clips[1].path) == (200, world.account.clips[1].film())
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
+
+
+async def test_the_end_does_not_wait_for_those_who_hang(world: World) -> None:
+    world.faults.add("networks.hang")
+    token = world.signins.sign_in(world.account)["access_token"]
+    async with Simulator(world).serving() as running:
+        address = urlsplit(running.url)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(f"GET /networks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+        while not world.faults.fired:
+            await asyncio.sleep(0.001)
+        ending = time.monotonic()
+    assert time.monotonic() - ending < 3
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_the_port_can_be_chosen_and_one_that_is_taken_is_an_error(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            async with Simulator(world).serving(port=port):
+                pass
+    async with Simulator(world).serving(port=port) as running:
+        assert running.url == f"http://127.0.0.1:{port}"
+
+
+async def test_a_big_house_is_listed_by_small_pages_in_no_time() -> None:
+    world = World.from_seed(3, clips=2_500)
+    world.rules.page_size = 25
+    async with Simulator(world).serving() as running, Phone.switched_on(running) as phone:
+        phone.tokens = world.signins.sign_in(world.account)
+        began = time.perf_counter()
+        assert len(await phone.everything()) == 2_500
+        assert time.perf_counter() - began < 3, "a hundred pages"
+
+
+async def test_pace_is_kept_by_the_real_clock() -> None:
+    world = World.from_seed(3, clips=12, clip_bytes=(100_000, 100_000))
+    world.rules.latency, world.rules.bandwidth = 0.05, 1_000_000
+    async with Simulator(world).serving() as running, Phone.switched_on(running) as phone:
+        phone.tokens = world.signins.sign_in(world.account)
+        began = time.perf_counter()
+        await asyncio.gather(*(phone.fetch(clip.path) for clip in world.account.clips))
+        assert 0.15 <= time.perf_counter() - began < 1.5, "twelve connections, each at its own pace"
