@@ -37,7 +37,7 @@ class Basis:
     """Seconds that one case may take."""
 
     PROMPT = 2.0
-    """Seconds in which a cancellation must have come through."""
+    """Seconds in which a cancellation must have come through, and in which what was closed must be gone."""
 
     LONGEST_PAUSE = 0.5
     """Seconds for which a sink may hold up the event loop."""
@@ -93,6 +93,12 @@ class Basis:
         """The keys that are listed, sorted."""
         return sorted([stored.key async for stored in sink.list(prefix)])
 
+    async def sizes(self, sink: Sink, key: Key) -> set[int]:
+        """The sizes that stat and list tell of an object; none when both say that it is not there."""
+        stored = await sink.stat(key)
+        listed = {found.size async for found in sink.list(key) if found.key == key}
+        return listed if stored is None else listed | {stored.size}
+
     async def require_holds(self, sink: Sink, key: Key, content: Content, data: bytes) -> None:
         """The sink holds exactly these bytes under the key: by what it says of them, and by what it gives."""
         stored = await sink.stat(key)
@@ -129,7 +135,7 @@ async def side_by_side() -> AsyncIterator[asyncio.TaskGroup]:
         async with asyncio.TaskGroup() as group:
             yield group
     except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from failures
+        raise failures.exceptions[0] from None
 
 
 def broken(promised: str, happened: str, mended: str) -> BaseException:
@@ -152,6 +158,16 @@ def require_told(stored: Stored | None, key: Key, content: Content) -> None:
         "stat tells the key, the size and (where it can) the SHA-256 of the stored bytes",
         f"it told {stored}; right would be size={content.size}, sha256={content.sha256!r}",
         "asking the store for them; give sha256=None if it cannot tell without sending the bytes",
+    )
+
+
+def require_whole(sizes: set[int], content: Content, promised: str) -> None:
+    """Whatever was shown of an object had the size of the whole."""
+    require(
+        sizes <= {content.size},
+        promised,
+        f"it was shown with {', '.join(f'{size:,}' for size in sorted(sizes))} bytes; whole it has {content.size:,}",
+        "writing under a temporary name that listings leave out, and giving the final name when all bytes are there",
     )
 
 

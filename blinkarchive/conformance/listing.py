@@ -87,7 +87,7 @@ class Listing(Basis):
         going = [Key(f"camera/{n}/goes.mp4") for n in range(40)]
         coming = [Key(f"camera/{n}/comes.mp4") for n in range(40)]
         async with self.opened(open_sink) as sink:
-            await self._put_all(sink, [*staying, *going], content)
+            await self._put_all(sink, [key for pair in zip(going, staying, strict=True) for key in pair], content)
 
             async def stir() -> None:
                 for old, new in zip(going, coming, strict=True):

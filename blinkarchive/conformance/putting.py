@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from blinkarchive.conformance.basis import Basis, OpenSink, broken, only_sink_errors, raising, require, require_told, side_by_side
+from blinkarchive.conformance.basis import (
+    Basis,
+    OpenSink,
+    broken,
+    only_sink_errors,
+    raising,
+    require,
+    require_whole,
+    side_by_side,
+)
 from blinkarchive.conformance.content import MakeContent
 from blinkarchive.errors import AlreadyThere, SinkError
 from blinkarchive.interfaces import Sink
@@ -198,16 +207,7 @@ class Putting(Basis):
 
             async def watch() -> None:
                 while not put.done():
-                    stored = await sink.stat(KEY)
-                    if stored is not None:
-                        require_told(stored, KEY, content)
-                    sizes = [listed.size async for listed in sink.list() if listed.key == KEY]
-                    require(
-                        sizes in ([], [content.size]),
-                        "a listing never shows what is half-written",
-                        f"while a put went on it showed the object with {sizes} bytes; whole it has {content.size:,}",
-                        "writing under a temporary name that listings leave out, and giving the final name at the end",
-                    )
+                    require_whole(await self.sizes(sink, KEY), content, "stat and list never show what is half-written")
 
             async with side_by_side() as group:
                 put = group.create_task(sink.put(KEY, content))

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from blinkarchive_disk import DiskOptions, open_disk
 
 from blinkarchive import Key
 from blinkarchive.conformance import OpenSink, SinkContract
 from blinkarchive.files import Files
+from blinkarchive_disk import DiskOptions, open_disk
 
 
 class Copying(Files):
