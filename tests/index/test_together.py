@@ -1,0 +1,184 @@
+"""Many callers, one writer: changes that are committed together, callers that leave, and readers beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from blinkarchive.clock import ManualClock
+from blinkarchive.errors import ArchiveError
+from blinkarchive.index import Index
+from blinkarchive.index.index import GROUP
+from blinkarchive.model import Clip, Key, State
+from tests.index.facts import CLOUD, NAS, clip, copy, listening, name
+
+
+@asynccontextmanager
+async def held_up(index: Index) -> AsyncIterator[None]:
+    """The index is in the middle of a transaction for as long as the block lasts."""
+    within, go_on = threading.Event(), threading.Event()
+
+    def slow_name(slow: Clip) -> Key:
+        within.set()
+        assert go_on.wait(30)
+        return name(slow)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(index.lacking([clip(999_999)], [NAS], slow_name))
+        await asyncio.to_thread(within.wait, 30)
+        try:
+            yield
+            await asyncio.sleep(0)
+        finally:
+            go_on.set()
+
+
+async def settle() -> None:
+    """Let every task go as far as it can."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_changes_that_wait_for_a_commit_are_committed_together(index: Index) -> None:
+    clips = [clip(number) for number in range(GROUP // 2)]
+    await index.lacking(clips, [NAS, CLOUD], name)
+    with listening() as heard:
+        async with asyncio.TaskGroup() as tasks, held_up(index):
+            for one in clips:
+                tasks.create_task(index.record(copy(one, NAS)))
+                tasks.create_task(index.failed(one.id, CLOUD, "offline", counts=False))
+            await settle()
+            assert heard.commits == 0
+        assert heard.commits == 2  # the one that held all others up, and theirs
+    (nas, _) = (await index.summary([NAS, CLOUD])).sinks
+    assert nas.stored == len(clips)
+
+
+async def test_no_more_than_a_group_waits_at_once(index: Index) -> None:
+    clips = [clip(number) for number in range(GROUP + 1)]
+    await index.lacking(clips, [NAS], name)
+    with listening() as heard:
+        async with asyncio.TaskGroup() as tasks, held_up(index):
+            for one in clips:
+                tasks.create_task(index.record(copy(one, NAS)))
+            await settle()
+        assert heard.commits == 3
+    assert (await index.summary([NAS])).sinks[0].stored == len(clips)
+
+
+async def test_nobody_is_told_before_the_commit(index: Index) -> None:
+    await index.lacking([clip(1)], [NAS], name)
+    async with asyncio.TaskGroup() as tasks, held_up(index):
+        recorded = tasks.create_task(index.record(copy(clip(1), NAS)))
+        await settle()
+        assert not recorded.done()
+
+
+async def test_a_change_that_cannot_be_made_fails_alone(index: Index) -> None:
+    clips = [clip(number) for number in range(10)]
+    await index.lacking(clips, [NAS], name)
+    async with asyncio.TaskGroup() as tasks, held_up(index):
+        good = [tasks.create_task(index.failed(one.id, NAS, "cut short", counts=True)) for one in clips[:5]]
+        bad = asyncio.ensure_future(index.record(copy(clip(404), NAS)))
+        good += [tasks.create_task(index.failed(one.id, NAS, "cut short", counts=True)) for one in clips[5:]]
+        await settle()
+    with pytest.raises(ArchiveError, match="cloud:home:404"):
+        await bad
+    assert [task.result() for task in good] == [State.FAILED] * 10
+    needs = [standing.lacking[0] for standing in await index.lacking(clips, [NAS], name)]
+    assert [need.tries for need in needs] == [1] * 10
+
+
+async def test_callers_that_leave_take_nothing_from_the_others(index: Index) -> None:
+    clips = [clip(number) for number in range(20)]
+    await index.lacking(clips, [NAS], name)
+    async with held_up(index):
+        tasks = [asyncio.ensure_future(index.record(copy(one, NAS))) for one in clips]
+        await settle()
+        for task in tasks[::2]:
+            task.cancel()
+        await settle()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(end, asyncio.CancelledError) for end in ended] == [True, False] * 10
+    lacked = {standing.clip.id for standing in await index.lacking(clips, [NAS], name) if standing.lacking}
+    assert not lacked & {one.id for one in clips[1::2]}
+    await asyncio.gather(*(index.record(copy(one, NAS)) for one in clips))
+    assert (await index.summary([NAS])).sinks[0].stored == len(clips)
+
+
+async def test_callers_that_leave_while_they_wait_for_a_place_leave_it_to_others(index: Index) -> None:
+    clips = [clip(number) for number in range(GROUP * 2)]
+    await index.lacking(clips, [NAS], name)
+    async with held_up(index):
+        tasks = [asyncio.ensure_future(index.record(copy(one, NAS))) for one in clips]
+        await settle()
+        for task in tasks:
+            task.cancel()
+        await settle()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*(index.record(copy(one, NAS)) for one in clips))
+    assert (await index.summary([NAS])).sinks[0].stored == len(clips)
+
+
+async def test_a_stop_while_the_index_opens_leaves_nothing_behind(path: Path, clock: ManualClock) -> None:
+    async def opened() -> None:
+        async with Index.open(path, clock=clock):
+            raise AssertionError("it was to be stopped before")
+
+    for turns in range(3):
+        task = asyncio.ensure_future(opened())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("index")]
+    async with Index.open(path, clock=clock) as index:
+        assert await index.check() == []
+
+
+async def test_a_reader_reads_what_was_committed_while_a_writer_writes(index: Index, path: Path, clock: ManualClock) -> None:
+    await index.lacking([clip(1), clip(2)], [NAS], name)
+    async with Index.open(path, clock=clock, read_only=True) as reader:
+        async with held_up(index):
+            assert (await reader.summary([NAS])).sinks[0].pending == 2
+            async with Index.open(path, clock=clock, read_only=True) as another:
+                assert [standing.clip async for standing in another.clips()] == [clip(1), clip(2)]
+        await index.record(copy(clip(1), NAS))
+        (nas,) = (await reader.summary([NAS])).sinks
+        assert (nas.stored, nas.pending) == (1, 2)
+
+
+async def test_a_listing_goes_on_while_clips_are_stored(index: Index, path: Path, clock: ManualClock) -> None:
+    clips = [clip(number) for number in range(1200)]
+    await index.lacking(clips, [NAS], name)
+    async with Index.open(path, clock=clock, read_only=True) as reader:
+        listed = reader.clips([NAS])
+        seen = [(await anext(listed)).clip]
+        await asyncio.gather(*(index.record(copy(one, NAS)) for one in clips))
+        seen += [standing.clip async for standing in listed]
+    assert seen == clips
+
+
+async def test_a_reader_changes_nothing(index: Index, path: Path, clock: ManualClock) -> None:
+    await index.lacking([clip(1)], [NAS], name)
+    await index.record(copy(clip(1), NAS))
+    async with Index.open(path, clock=clock, read_only=True) as reader:
+        assert reader.archive_id == index.archive_id
+        (known, new) = await reader.lacking([clip(1), clip(2)], [NAS, CLOUD], name)
+        assert [need.sink for need in known.lacking] == [CLOUD]
+        assert known.held == (copy(clip(1), NAS),)
+        assert [need.sink for need in new.lacking] == [NAS, CLOUD]
+        assert [standing.clip for standing in await reader.pending([NAS, CLOUD])] == [clip(1)]
+        assert len(await reader.backlog([NAS, CLOUD])) == 1
+        nas, cloud = (await reader.summary([NAS, CLOUD])).sinks
+        assert (nas.stored, cloud.pending, cloud.oldest_lacking) == (1, 1, clip(1).recorded_at)
+        assert [(lack.sink, lack.clips) for lack in await reader.reasons([NAS, CLOUD])] == [(CLOUD, 1)]
+        with pytest.raises(ArchiveError, match="readonly"):
+            await reader.keep_sink_id(NAS, "one")
+    assert (await index.summary([NAS])).clips == 1
