@@ -97,12 +97,13 @@ def _url(where: str | Path) -> sa.URL:
 
 
 def _make_file(path: Path, files: Files) -> None:
-    """An empty file is an empty database: SQLite would make it too, but readable for everybody."""
+    """An empty file is an empty database. SQLite would make it too, but readable for everybody."""
     try:
-        files.make_folders(path.parent, 0o700)
-        with suppress(FileExistsError), files.writing(path, 0o600):
-            pass
-        files.sync_folder(path.parent)
+        if not path.exists():
+            files.make_folders(path.parent, 0o700)
+            with files.writing(path, 0o600):
+                pass
+            files.sync_folder(path.parent)
     except OSError as error:
         raise ArchiveError(f"the index {path} cannot be made: {error.strerror}") from error
 

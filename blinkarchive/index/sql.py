@@ -15,7 +15,7 @@ import msgspec
 import sqlalchemy as sa
 
 from blinkarchive.clock import Clock
-from blinkarchive.errors import ArchiveError
+from blinkarchive.errors import ArchiveError, IndexUnusable
 from blinkarchive.index.facts import Lack, LastGood, Listing, SeenUnreadable, SinkSummary, Summary
 from blinkarchive.index.opening import translated
 from blinkarchive.index.schema import (
@@ -135,8 +135,11 @@ class Sql:
         """What the engine itself finds wrong with the file, in its words. It reads all of it."""
         if self._engine.dialect.name != "sqlite":
             return []
-        with self._transaction() as connection:
-            return [line for line in connection.exec_driver_sql("PRAGMA quick_check").scalars() if line != "ok"]
+        try:
+            with self._transaction() as connection:
+                return [line for line in connection.exec_driver_sql("PRAGMA quick_check").scalars() if line != "ok"]
+        except IndexUnusable as error:
+            return [str(error)]
 
     # How clips stand -------------------------------------------------------------------------------------------------
 
