@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from blinkarchive.blink import wire
-from blinkarchive.blink.exchange import REDIRECTS, Answer
+from blinkarchive.blink.exchange import Answer
 from blinkarchive.errors import (
     BadClip,
     Busy,
@@ -80,7 +80,7 @@ def _kind(status: int, code: int | None, *, media: bool) -> type[SourceError]:
         return _BY_CODE[code]
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    if status >= 500 or status < 300 or status in REDIRECTS:
+    if status >= 500 or status < 400:
         return ServerTrouble
     return SourceError
 
@@ -101,7 +101,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return None
     text = value.strip()
     try:
-        seconds = float(text) if text[:1].isdigit() else (_date(text) - now).total_seconds()
+        seconds = float(text) if text.isascii() and text[:1].isdigit() else (_date(text) - now).total_seconds()
     except (ValueError, OverflowError):
         return None
     return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,9 +133,12 @@ class Blink:
             await self.sign_in(username, password)
 
     async def adopt(self, tokens: Tokens) -> None:
-        """Be signed in with tokens that were brought from elsewhere, as the device that they were issued to."""
+        """Be signed in with tokens that were brought from elsewhere, as the device that they were issued to.
+
+        What was noted of the account elsewhere is looked up anew: so the first request proves the tokens.
+        """
         self._attempts.keep_hardware_id(tokens.hardware_id)
-        await self._session.begin(tokens)
+        await self._session.begin(replace(tokens, tier=None, account_id=None))
 
     async def _signed_in(self, grant: wire.Grant, hardware_id: str) -> None:
         tokens = Tokens.granted(grant, self._servers, hardware_id=hardware_id, now=self._clock.now())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
@@ -57,7 +57,9 @@ class Incoming:
 
 
 class Http:
-    """Carries out requests. It knows nothing of tokens: it takes them only where `endpoints` trusts the server.
+    """Carries out requests, to servers that `endpoints` trusts and no others. It knows nothing of tokens.
+
+    Nothing is tried again, but for a GET on a connection that the server had closed in the meantime (aiohttp's own way).
 
     It makes its own aiohttp session and closes it, unless one is given, which stays the giver's. `before_request` is
     awaited before each request, and may hold it back.
@@ -111,9 +113,12 @@ class Http:
         Raises `Unreachable`, `ServerTrouble` or `ForeignHost`.
         """
         await self._may_send(request)
-        with translated(request.what):
+        try:
             async with self._send(request, whole=self._deadlines.whole, read_bufsize=SMALL_BUFFER) as response:
                 return _answer(response, await _bounded(response, request.what))
+        except FOREIGN as error:
+            failure = told(error, request.what)
+        raise failure
 
     async def get(self, request: Request) -> Answer:
         """`exchange` for a GET, over at most three redirects within the same server."""
@@ -145,22 +150,31 @@ class Http:
         await self._may_send(request)
         # What is not read to its end cannot be followed by another request: leaving early closes the connection.
         async with AsyncExitStack() as stack:
-            with translated(request.what):
-                sending = self._send(request, whole=self._deadlines.clip, read_bufsize=READ_BUFFER)
-                response = await stack.enter_async_context(sending)
-                body = b"" if response.status == 200 else await _bounded(response, request.what)
+            response, body = await self._begin(request, stack)
             if response.status == 200 and response.headers.get("Content-Encoding", "identity").lower() != "identity":
                 raise BadClip(f"{request.what}: it came packed, though it was asked for plain", status=response.status)
             chunks = await stack.enter_async_context(aclosing(self._chunks(response, request.what)))
             yield Incoming(answer=_answer(response, body), length=response.content_length, chunks=chunks)
+
+    async def _begin(self, request: Request, stack: AsyncExitStack) -> tuple[aiohttp.ClientResponse, bytes]:
+        """The head of an answer, and its body when it is a failure."""
+        try:
+            response = await stack.enter_async_context(self._send(request, whole=self._deadlines.clip, read_bufsize=READ_BUFFER))
+            return response, b"" if response.status == 200 else await _bounded(response, request.what)
+        except FOREIGN as error:
+            failure = told(error, request.what)
+        raise failure
 
     async def _chunks(self, response: aiohttp.ClientResponse, what: str) -> AsyncGenerator[bytes, None]:
         """The body in the pieces it comes in."""
         began, received = time.monotonic(), 0
         content = response.content
         while True:
-            with translated(what, body=True):
+            try:
                 chunk = await content.readany()
+            except FOREIGN as error:
+                failure = BadClip(str(told(error, what)))
+                break
             if not chunk:
                 return
             received += len(chunk)
@@ -168,6 +182,7 @@ class Http:
             if passed > self._deadlines.patience and received < passed * self._deadlines.slowest:
                 raise BadClip(f"{what}: too slow ({received} bytes in {passed:.0f} s)")
             yield chunk
+        raise failure
 
     async def _may_send(self, request: Request) -> None:
         if not self._servers.trusted(request.origin):
@@ -233,20 +248,15 @@ TRANSLATIONS: tuple[tuple[type[Exception], type[SourceError], str], ...] = (
 )
 
 
-@contextmanager
-def translated(what: str, *, body: bool = False) -> Iterator[None]:
-    """Turn what the library underneath raises into our errors; with `body`, all of it is the clip's own failure."""
-    try:
-        yield
-    except tuple(foreign for foreign, _, _ in TRANSLATIONS) as error:
-        kind, words = next((ours, words) for foreign, ours, words in TRANSLATIONS if isinstance(error, foreign))
-        detail = redact(_detail(error))
-        message = f"{what}: {words}" + (f" ({detail})" if detail else "")
-        # The chain ends here: aiohttp's errors hold the request's headers, and the token with them.
-        raise (BadClip if body else kind)(message) from None
+FOREIGN = tuple(foreign for foreign, _, _ in TRANSLATIONS)
 
 
-def _detail(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"{type(error).__name__}: {error.message}"[:200]
-    return f"{type(error).__name__}: {error}"[:200] if str(error) else type(error).__name__
+def told(error: Exception, what: str) -> SourceError:
+    """What the library underneath raised, in our words.
+
+    Raise it after the `except` block, and not in it: aiohttp's errors hold the request's headers, and a chain of errors
+    that leads to them would show the token to whoever prints it.
+    """
+    kind, words = next((ours, words) for foreign, ours, words in TRANSLATIONS if isinstance(error, foreign))
+    detail = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return kind(f"{what}: {words} ({redact(': '.join(filter(None, (type(error).__name__, detail)))[:200])})")

@@ -36,6 +36,8 @@ class Reply:
     raw: bytes | None = None
     #: Hold the connection open after `raw`, instead of closing it.
     hang: bool = False
+    #: After `raw`, send one byte in so many seconds, for ever.
+    drip: float | None = None
 
     def encoded(self) -> bytes:
         if self.raw is not None:
@@ -96,6 +98,10 @@ class Server:
                 reply = await self._answer(request)
                 writer.write(reply.encoded())
                 await writer.drain()
+                while reply.drip is not None:
+                    await asyncio.sleep(reply.drip)
+                    writer.write(b"x")
+                    await writer.drain()
                 if reply.hang:
                     await reader.read()
                 if reply.raw is not None:

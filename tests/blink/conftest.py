@@ -13,6 +13,7 @@ import pytest
 from blinkarchive.blink.client import Blink
 from blinkarchive.blink.endpoints import Endpoints
 from blinkarchive.clock import ManualClock
+from blinkarchive.files import Files
 from blinkarchive.secret import Secret
 from tests.blink.cloud import Cloud, serving
 
@@ -20,6 +21,16 @@ OWNER = "owner@example.org"
 PASSWORD = Secret(Cloud.password)
 
 Opener = Callable[..., AbstractAsyncContextManager[Blink]]
+
+
+class Hasty(Files):
+    """Files that nothing makes durable: for tests that are not about that, and there are many."""
+
+    def sync(self, fd: int) -> None:
+        pass
+
+    def sync_folder(self, path: Path) -> None:
+        pass
 
 
 @pytest.fixture
@@ -47,7 +58,9 @@ def servers(cloud: Cloud) -> Endpoints:
 @pytest.fixture
 def opened(servers: Endpoints, clock: ManualClock, token_file: Path) -> Opener:
     def open_(**options: Any) -> AbstractAsyncContextManager[Blink]:
-        return Blink.open(options.pop("token_file", token_file), **{"servers": servers, "clock": clock, **options})
+        return Blink.open(
+            options.pop("token_file", token_file), **{"servers": servers, "clock": clock, "files": Hasty(), **options}
+        )
 
     return open_
 
