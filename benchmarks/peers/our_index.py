@@ -5,12 +5,17 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.history import SINK, clip_of, key_of, pages_of
+from benchmarks.history import SINK, clip_of, pages_of
 from blinkarchive.clock import Clock
 from blinkarchive.index import Index
-from blinkarchive.model import ClipId
+from blinkarchive.model import Clip, ClipId, Key
 
 PAGE = 500
+
+
+def named(clip: Clip) -> Key:
+    """A clip's name: making good ones is no part of looking up."""
+    return Key(clip.id)
 
 
 async def main(index: str, wanted: str) -> None:
@@ -19,7 +24,7 @@ async def main(index: str, wanted: str) -> None:
     lacking = 0
     async with Index.open(Path(index), clock=Clock(), read_only=True) as opened:
         for page in pages_of(clips, PAGE):
-            lacking += sum(bool(standing.lacking) for standing in await opened.lacking(page, [SINK], key_of))
+            lacking += sum(bool(standing.lacking) for standing in await opened.lacking(page, [SINK], named))
         took = time.perf_counter() - began
     print(took, lacking)
 
