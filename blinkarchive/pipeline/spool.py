@@ -118,63 +118,25 @@ class Spool:
         return content
 
     async def _pour(self, clip: ClipId, body: Body) -> Content:
+        if body.length is not None and body.length > self._largest:
+            raise BadClip(f"{body.length} bytes are more than a clip may have ({self._largest})")
+        writing = _Writing(self.folder, self._files, self._reserve + (body.length or 0))
         try:
-            return await self._pour_into(self.folder / f".{secrets.token_hex(8)}.part", _name(clip), body)
+            async for piece in _pieces(body):
+                if writing.size + sum(map(len, piece)) > self._largest:
+                    raise BadClip(f"more than {self._largest} bytes came, which no clip has")
+                await self._in_thread(writing.add, piece)
+            content = await self._in_thread(writing.finish, _name(clip), body.length)
         except OSError as error:
+            await self._in_thread(writing.abandon)
             if is_full(error):
                 raise SpoolFull(f"no room in the spool {self.folder}: {error.strerror}") from error
             raise ArchiveError(f"the spool {self.folder} cannot be written: {error.strerror}") from error
-
-    async def _pour_into(self, temp: Path, name: str, body: Body) -> Content:
-        if body.length is not None and body.length > self._largest:
-            raise BadClip(f"{body.length} bytes are more than a clip may have ({self._largest})")
-        fd = await self._in_thread(self._begin, temp, body.length or 0)
-        try:
-            sha256 = hashlib.sha256()
-            size = 0
-            async for piece in _pieces(body.chunks):
-                if size == 0:
-                    mp4.check_first(b"".join(piece)[: mp4.FIRST])
-                size += sum(map(len, piece))
-                if size > self._largest:
-                    raise BadClip(f"more than {self._largest} bytes came, which no clip has")
-                await self._in_thread(self._append, fd, sha256, piece)
-            if body.length is not None and size != body.length:
-                raise BadClip(f"cut: {size} of {body.length} bytes came")
-            if size == 0:
-                raise BadClip("an empty body came")
-            path = self.folder / f"{name}~{sha256.hexdigest()[:32]}"
-            await self._in_thread(self._finish, fd, temp, path, size, body.length is not None)
         except BaseException:
-            with suppress(OSError):
-                self._files.unlink(temp)
+            await self._in_thread(writing.abandon)
             raise
-        finally:
-            os.close(fd)
-        self._spooled[name] = path
-        return Content(path=path, size=size, sha256=sha256.hexdigest())
-
-    def _begin(self, temp: Path, length: int) -> int:
-        space = os.statvfs(self.folder)
-        free = space.f_bavail * space.f_frsize
-        if free < length + self._reserve:
-            raise SpoolFull(f"only {free // 10**6} MB are free for the spool {self.folder}")
-        return self._files.create(temp)
-
-    def _append(self, fd: int, sha256: hashlib._Hash, piece: list[bytes]) -> None:
-        for chunk in piece:
-            sha256.update(chunk)
-            self._files.write(fd, chunk)
-
-    def _finish(self, fd: int, temp: Path, path: Path, size: int, size_is_proven: bool) -> None:
-        written = os.fstat(fd).st_size
-        if written != size:
-            raise ArchiveError(f"the spool wrote {written} of {size} bytes")
-        with temp.open("rb") as file:
-            mp4.check(file, size, size_is_proven=size_is_proven)
-        self._files.sync(fd)
-        self._files.rename(temp, path)
-        self._files.sync_folder(self.folder)
+        self._spooled[_name(clip)] = content.path
+        return content
 
     async def release(self, clip: ClipId) -> None:
         """Let go of a clip's file: every sink has it, or it is of no use."""
@@ -212,15 +174,68 @@ class Spool:
             raise
 
 
-async def _pieces(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+class _Writing:
+    """A clip's file while it is written: blocking work, one call at a time. It is opened with the first bytes."""
+
+    def __init__(self, folder: Path, files: Files, room: int) -> None:
+        """`room` is what must be free on the disk, in bytes."""
+        self.size = 0
+        self._folder = folder
+        self._files = files
+        self._room = room
+        self._temp = folder / f".{secrets.token_hex(8)}.part"
+        self._fd: int | None = None
+        self._sha256 = hashlib.sha256()
+
+    def add(self, piece: list[bytes]) -> None:
+        """Write some more of the clip."""
+        if self._fd is None:
+            mp4.check_first(b"".join(piece)[: mp4.FIRST])
+            space = os.statvfs(self._folder)
+            free = space.f_bavail * space.f_frsize
+            if free < self._room:
+                raise SpoolFull(f"only {free // 10**6} MB are free for the spool {self._folder}")
+            self._fd = self._files.create(self._temp)
+        for chunk in piece:
+            self._sha256.update(chunk)
+            self._files.write(self._fd, chunk)
+            self.size += len(chunk)
+
+    def finish(self, name: str, length: int | None) -> Content:
+        """Check the whole, and make it durable under its name; `length` is what was announced."""
+        if self._fd is None:
+            raise BadClip("an empty body came")
+        if length is not None and self.size != length:
+            raise BadClip(f"cut: {self.size} of {length} bytes came")
+        if (written := os.fstat(self._fd).st_size) != self.size:
+            raise ArchiveError(f"the spool wrote {written} of {self.size} bytes")
+        with self._temp.open("rb") as file:
+            mp4.check(file, self.size, size_is_proven=length is not None)
+        self._files.sync(self._fd)
+        sha256 = self._sha256.hexdigest()
+        path = self._folder / f"{name}~{sha256[:32]}"
+        self._files.rename(self._temp, path)
+        self._files.sync_folder(self._folder)
+        os.close(self._fd)
+        return Content(path=path, size=self.size, sha256=sha256)
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        if self._fd is not None:
+            with suppress(OSError):
+                os.close(self._fd)
+            with suppress(OSError):
+                self._files.unlink(self._temp)
+
+
+async def _pieces(body: Body) -> AsyncIterator[list[bytes]]:
     """Chunks in groups of about half a megabyte: one hop to a thread for each."""
     piece: list[bytes] = []
     length = 0
-    async for chunk in chunks:
-        if not chunk:
-            continue
-        piece.append(chunk)
-        length += len(chunk)
+    async for chunk in body.chunks:
+        if chunk:
+            piece.append(chunk)
+            length += len(chunk)
         if length >= _PIECE:
             yield piece
             piece, length = [], 0
