@@ -181,10 +181,11 @@ async def _servers(config: Config) -> AsyncIterator[Check]:
                 continue
             yield Check(what=what, verdict=Verdict.OK, found="answers")
             with suppress(ValueError, TypeError):
-                yield _clock(abs(parsedate_to_datetime(date) - Clock().now()))
+                yield clock(abs(parsedate_to_datetime(date) - Clock().now()))
 
 
-def _clock(off: timedelta) -> Check:
+def clock(off: timedelta) -> Check:
+    """Whether a clock that is so far off is good enough."""
     if off > CLOCK_OFF:
         found = f"{length(off.total_seconds())} off the server's"
         return Check(what="clock", verdict=Verdict.FAIL, found=found, advice="set the clock of this machine (NTP)")

@@ -37,10 +37,8 @@ def verb(session: Session, since: Moment | None, until: Moment | None, cameras: 
         async with wiring.reading(config) as index:
             async for standing in index.clips(tuple(config.sinks), cameras=cameras, since=first, until=last):
                 listed += 1
-                if session.json:
-                    record(as_record(standing))
-                else:
-                    data(clip_line(standing))
+                if not (record(as_record(standing)) if session.json else data(clip_line(standing))):
+                    break
         return listed
 
     try:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import io
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +15,7 @@ from blinkarchive import __version__
 from blinkarchive.cli.exits import Exit, exit_for, is_ours, leaves
 from blinkarchive.cli.session import shared_options
 from blinkarchive.cli.signals import interruptible
-from blinkarchive.cli.words import talk
+from blinkarchive.cli.words import flush, talk, to_nowhere
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +26,7 @@ VERBS = {
     "run": "Archive what is new, once.",
     "status": "Say what is stored where, and what is pending and why.",
     "list": "List the archived clips and their copies.",
-    "plugins": "List the kinds of sinks there are, and what failed to load.",
+    "plugins": "List the kinds of sinks there are, with their options, and what failed to load.",
     "simulate": "Serve a simulated Blink cloud on this machine until stopped.",
     "doctor": "Check account, servers, sinks, clock, disk and config.",
 }
@@ -114,16 +112,17 @@ def _told(error: BaseException) -> str:
 
 
 def _flushed(code: int) -> int:
-    """Empty the buffers while a failure can still be told by the exit code."""
-    for stream, matters in ((sys.stdout, True), (sys.stderr, False)):
-        if stream is None:
-            continue
-        try:
-            stream.flush()
-        except OSError as error:
-            # What is left in the buffer would fail once more when the interpreter ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            if matters and error.errno != errno.EPIPE and code == Exit.DONE:
-                talk(f"Error: stdout does not take the output: {error.strerror}")
-                code = Exit.ERROR
+    """Empty the buffers while a failure can still be told by the exit code. Talk that nobody takes is no failure."""
+    try:
+        flush()
+    except OSError as error:
+        to_nowhere(sys.stdout)
+        if code == Exit.DONE:
+            talk(f"Error: stdout does not take the output: {error.strerror}")
+            code = Exit.ERROR
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:
+        to_nowhere(sys.stderr)
     return code

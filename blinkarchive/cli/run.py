@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import click
 
 from blinkarchive.cli import report, running
@@ -69,8 +67,7 @@ def verb(
     for line in report.summary(ended, dry_run=dry_run):
         session.say(line)
     if session.json:
-        with suppress(BrokenPipeError):  # how the run ended is told by the exit code too
-            record(report.as_record(ended))
+        record(report.as_record(ended))
     return exit_for_report(ended)
 
 

@@ -19,19 +19,19 @@ PATIENCE = 10.0
 """How long work that was told to stop may take to end, in seconds."""
 
 
-def run(work: Callable[[], Awaitable[T]]) -> T:
+def run(work: Callable[[], Awaitable[T]], *, patience: float = PATIENCE) -> T:
     """Do asynchronous work to its end.
 
-    SIGINT and SIGTERM cancel it; it may still give a result, within ten seconds. A second signal ends the process at once.
+    SIGINT and SIGTERM cancel it; it may still give a result, within `patience` seconds. A second signal ends the process at once.
     Raises `KeyboardInterrupt` when it was cancelled and gave none.
     """
     try:
-        return asyncio.run(_stoppable(work))
+        return asyncio.run(_stoppable(work, patience))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 
 
-async def _stoppable(work: Callable[[], Awaitable[T]]) -> T:
+async def _stoppable(work: Callable[[], Awaitable[T]], patience: float) -> T:
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
@@ -44,7 +44,7 @@ async def _stoppable(work: Callable[[], Awaitable[T]]) -> T:
         told = True
         talk("Stopping; once more to end at once.")
         task.cancel()
-        loop.call_later(PATIENCE, _end_now)
+        loop.call_later(patience, _end_now)
 
     for signum in SIGNALS:
         loop.add_signal_handler(signum, stop)

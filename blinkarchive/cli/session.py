@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from blinkarchive.cli import logs
-from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.words import talk
 
 
@@ -73,7 +72,4 @@ class Verb(click.Command):
         )
         logs.set_up(session.verbosity)
         ctx.obj = session
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            return Exit.DONE  # whoever reads our data has had enough of it
+        return super().invoke(ctx)

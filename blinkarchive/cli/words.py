@@ -17,16 +17,30 @@ TITLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 """The words of a check, and their colours on a terminal."""
 
 
-def data(line: str) -> None:
-    """A line of data, on stdout. Raises `OSError` when stdout does not take it."""
-    if sys.stdout is not None:
-        sys.stdout.write(f"{line}\n")
+def data(line: str) -> bool:
+    """A line of data, on stdout. Gives whether somebody still reads there. Raises `OSError` when stdout is full."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.write(f"{line}\n")
+    except BrokenPipeError:
+        to_nowhere(sys.stdout)
+        return False
+    return True
 
 
-def record(values: Mapping[str, object]) -> None:
-    """One JSON object on one line of stdout. Raises `OSError` when stdout does not take it."""
+def record(values: Mapping[str, object]) -> bool:
+    """One JSON object on one line of stdout; for the rest see `data`."""
     plain = sys.stdout is None or (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-    data(json.dumps(values, ensure_ascii=plain))
+    return data(json.dumps(values, ensure_ascii=plain))
+
+
+def to_nowhere(stream: TextIO) -> None:
+    """Let go of what a stream has not written yet, and of all that follows: it would fail again and again, the last time
+    when the interpreter ends.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def talk(line: str) -> None:
@@ -117,6 +131,9 @@ def iso(when: datetime | None) -> str | None:
 
 
 def flush() -> None:
-    """Send on what is buffered for stdout: whoever reads it may be waiting. Raises `OSError`."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
+    """Send on what is buffered for stdout: whoever reads it may be waiting. Raises `OSError` when stdout is full."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        to_nowhere(sys.stdout)
