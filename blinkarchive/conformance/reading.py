@@ -43,12 +43,12 @@ class Reading(Basis):
             with raising(NotFound, "opening a key that does not exist", "translating the store's own answer"):
                 await self.read(sink, KEY)
 
-    @pytest.mark.parametrize("start", [0, 1, 1000, 262_144, 1_048_577, SIZE - 1, SIZE])
-    async def test_reading_begins_where_asked(self, open_sink: OpenSink, make_content: MakeContent, start: int) -> None:
+    async def test_reading_begins_where_asked(self, open_sink: OpenSink, make_content: MakeContent) -> None:
         content = make_content(SIZE)
         async with self.opened(open_sink) as sink:
             await sink.put(KEY, content)
-            require_same(await self.read(sink, KEY, start), content.path.read_bytes()[start:], f"open(start={start:,})")
+            for start in (0, 1, 1000, 262_144, 1_048_577, SIZE - 1, SIZE):
+                require_same(await self.read(sink, KEY, start), content.path.read_bytes()[start:], f"open(start={start:,})")
 
     async def test_chunks_are_bytes_of_at_most_one_mebibyte(self, open_sink: OpenSink, make_content: MakeContent) -> None:
         async with self.opened(open_sink) as sink:
