@@ -6,7 +6,8 @@ import asyncio
 import functools
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,12 @@ from typing import TypeVar
 
 from blinkarchive.blink import Blink, Endpoints, import_blinkpy
 from blinkarchive.clock import Clock
-from blinkarchive.config import AccountConfig, Config, options, require
+from blinkarchive.config import AccountConfig, Config, require, sink_options
 from blinkarchive.errors import BlinkArchiveError, CodeNeeded, ConfigError, LoginNeeded, PluginError, SourceError
 from blinkarchive.files import Files
 from blinkarchive.index import Index
-from blinkarchive.interfaces import Source
-from blinkarchive.model import RunReport, SourceName, Standing
+from blinkarchive.interfaces import Sink, Source
+from blinkarchive.model import RunReport, SinkName, SourceName, Standing
 from blinkarchive.pace import Pace
 from blinkarchive.pipeline.archive import Archive, Ask
 from blinkarchive.pipeline.catalog import catalogue
@@ -29,10 +30,13 @@ from blinkarchive.pipeline.naming import Namer
 from blinkarchive.pipeline.progress import Progress
 from blinkarchive.pipeline.spool import Spool
 from blinkarchive.registry import Registry
+from blinkarchive.retry import Patience
 from blinkarchive.secret import Secret
 from blinkarchive.sources.media_list import MediaList
 
 T = TypeVar("T")
+Opening = Callable[[], AbstractAsyncContextManager[Sink]]
+
 log = logging.getLogger(__name__)
 
 
@@ -105,19 +109,21 @@ class _Run:
         self._state = state
         self._planned = planned
         self._began = clock.now()
+        self._patience: defaultdict[str, Patience] = defaultdict(Patience)
         self._name = f"{self._began:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
     async def through(self) -> RunReport:
         began = self._clock.monotonic()
         async with AsyncExitStack() as stack:
             registry = Registry.load(kinds={sink.type for sink in self._config.sinks.values()}, also=self._config.plugins.load)
+            openings = self._openings(registry)
             index = await stack.enter_async_context(self._index())
             spool = await stack.enter_async_context(
                 Spool(self._state.spool, largest=self._config.archive.largest_clip, reserve=self._config.archive.reserve).opened()
             )
             stopped = False
             try:
-                await self._pass(stack, registry, index, spool)
+                await self._pass(stack, registry, openings, index, spool)
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if task is None or not task.cancelling():
@@ -142,8 +148,15 @@ class _Run:
         async with Index.open(self._state.index, clock=self._clock, read_only=True) as index:
             yield index
 
-    async def _pass(self, stack: AsyncExitStack, registry: Registry, index: Index, spool: Spool) -> None:
-        lanes = await self._lanes(stack, registry, index, spool)
+    async def _pass(
+        self,
+        stack: AsyncExitStack,
+        registry: Registry,
+        openings: Mapping[SinkName, Opening | PluginError],
+        index: Index,
+        spool: Spool,
+    ) -> None:
+        lanes = await self._lanes(stack, openings, index, spool)
         archive = Archive(
             index=index,
             spool=spool,
@@ -152,6 +165,7 @@ class _Run:
             clock=self._clock,
             progress=self._progress,
             ask=self._ask,
+            patience=self._patience,
             stored=registry.clip_stored,
             planned=self._planned,
             in_flight=self._config.archive.in_flight,
@@ -166,21 +180,38 @@ class _Run:
 
     # --- sinks
 
-    async def _lanes(self, stack: AsyncExitStack, registry: Registry, index: Index, spool: Spool) -> list[Lane]:
+    def _openings(self, registry: Registry) -> dict[SinkName, Opening | PluginError]:
+        """How each sink of this run is opened, or why its plugin cannot. Nothing is opened yet.
+
+        Raises one `ConfigError` that tells everything that is wrong with any of them.
+        """
+        sinks = [self._config.sinks[name] for name in _wanted(self._ask.sinks, self._config.sinks, "sink")]
+        broken: dict[SinkName, PluginError] = {}
+        for sink in sinks:
+            try:
+                registry.sink_type(sink.type)
+            except PluginError as error:
+                broken[sink.name] = error
+            except ConfigError:
+                continue  # told below, with all else that is wrong
+        whole = [sink for sink in sinks if sink.name not in broken]
+        made = sink_options(whole, lambda name: registry.sink_type(name).options)
+        openings = {sink.name: functools.partial(registry.sink_type(sink.type).open, made[sink.name]) for sink in whole}
+        return {sink.name: broken.get(sink.name) or openings[sink.name] for sink in sinks}
+
+    async def _lanes(
+        self, stack: AsyncExitStack, openings: Mapping[SinkName, Opening | PluginError], index: Index, spool: Spool
+    ) -> list[Lane]:
         """The sinks of this run, opened and proven; one that is away is closed, with the reason. A dry run opens none."""
         lanes = []
-        for name in _wanted(self._ask.sinks, self._config.sinks, "sink"):
+        for name, opening in openings.items():
             lane = Lane(name, None, clock=self._clock)
             lanes.append(lane)
             if self._ask.dry_run:
                 continue
-            config = self._config.sinks[name]
-            try:
-                kind = registry.sink_type(config.type)
-            except PluginError as error:
-                lane.close(str(error))
+            if isinstance(opening, PluginError):
+                lane.close(str(opening))
             else:
-                opening = functools.partial(kind.open, options(kind.options, config))
                 await stack.enter_async_context(lane.opened(opening, index, spool))
             if lane.closed:
                 self._progress.trouble(f"sink {name}", lane.closed)
@@ -191,6 +222,8 @@ class _Run:
     async def _sources(self, stack: AsyncExitStack) -> list[Source]:
         """The sources of every account that is signed in; what keeps the others out is in the report."""
         wanted = _wanted(self._ask.sources, self._config.sources, "source")
+        if wanted == [SourceName.SYNC_MODULE]:
+            raise ConfigError("this version collects from the cloud only: a sync module's storage cannot be read yet")
         sources: list[Source] = []
         for account in self._config.accounts.values():
             pace = Pace(account.pace, self._clock)
@@ -204,7 +237,9 @@ class _Run:
                     self._progress.login_needed.append(account.name)
                 continue
             if SourceName.CLOUD in wanted:
-                sources.append(MediaList(account.name, blink, pace=pace, clock=self._clock))
+                sources.append(
+                    MediaList(account.name, blink, pace=pace, patience=self._patience[account.name], clock=self._clock)
+                )
         return sources
 
 

@@ -1,53 +1,37 @@
-"""The way of a clip: a source discovers it, the index says which sinks lack it, it is fetched once, put into each, checked
-there, and only then recorded.
-"""
+"""A run: a source discovers clips, the index says which sinks lack each, and a courier brings it there."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import logging
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
-from blinkarchive.errors import (
-    BlinkArchiveError,
-    ClipGone,
-    CopyDiffers,
-    ListingIncomplete,
-    LoginNeeded,
-    SourceError,
-    Unavailable,
-    Unreachable,
-)
-from blinkarchive.interfaces import Batch, Body, ClipRef, Source
-from blinkarchive.model import Clip, ClipId, Content, Copy, Need, SinkName, SourceName, Standing, State
+from blinkarchive.errors import BlinkArchiveError, ListingIncomplete, LoginNeeded, SourceError
+from blinkarchive.interfaces import Batch, ClipRef, Source
+from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standing
+from blinkarchive.pipeline.courier import Courier, Way, no_source
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.naming import Namer, slug
 from blinkarchive.pipeline.progress import Progress
 from blinkarchive.pipeline.spool import Spool
-from blinkarchive.retry import Patience, retry
+from blinkarchive.retry import Patience
 
 if TYPE_CHECKING:
     from blinkarchive.index import Index
-
-log = logging.getLogger(__name__)
 
 EVERYTHING = datetime(1970, 1, 1, tzinfo=UTC)
 OVERLAP = timedelta(hours=48)
 """How far before the last complete listing the next one begins: clips may appear late."""
 FULL_EVERY = timedelta(days=1)
 """How often all that the source still has is listed again."""
-GIVEN_UP_FOR = timedelta(days=7)
-"""How long a clip that was given up is left alone."""
 
 _MOST_SPOOLED = 256
-_MOST_UNREACHABLE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +76,7 @@ class Archive:
         clock: Clock,
         progress: Progress,
         ask: Ask | None = None,
+        patience: Mapping[str, Patience] | None = None,
         stored: Callable[[Clip, Copy], Awaitable[None]],
         planned: Callable[[Standing], None] = lambda _: None,
         in_flight: int = 64,
@@ -107,17 +92,23 @@ class Archive:
         self._clock = clock
         self._progress = progress
         self._ask = ask or Ask()
-        self._stored = stored
         self._planned = planned
-        self._began = clock.now()
         self._slots = asyncio.Semaphore(in_flight)
+        self._in_slot: set[ClipId] = set()
         self._room = asyncio.Semaphore(_MOST_SPOOLED)
         #: Clips that some sink holds while others are slow to take them, oldest first: the futures that wait for a place.
         self._waiting: OrderedDict[ClipId, list[asyncio.Future[bool]]] = OrderedDict()
         self._unfinished: set[ClipId] = set()
-        self._patience: dict[str, Patience] = {}
-        self._unreachable: dict[str, int] = {}
-        self._down: dict[str, BlinkArchiveError] = {}
+        self._courier = Courier(
+            index=index,
+            spool=spool,
+            lanes=self._lanes,
+            clock=clock,
+            progress=progress,
+            patience=defaultdict(Patience) if patience is None else patience,
+            stored=stored,
+            held=self._held,
+        )
 
     async def run(self, sources: Sequence[Source]) -> None:
         """Collect from every source at once; then feed what some sinks lack from those that have it."""
@@ -141,14 +132,16 @@ class Archive:
                 async with aclosing(source.discover(since)) as batches:  # type: ignore[type-var]  # sources are generators
                     async for batch in batches:
                         await self._take(source, batch, clips)
-                        if source.account in self._down:
+                        if source.account in self._courier.down:
                             raise ListingIncomplete("the listing was broken off")
             except SourceError as error:
                 self._source_failed(source, error)
                 return
             finally:
                 self._progress.listing -= 1
-        if not self._ask.narrow:
+        if source.account in self._courier.down:
+            self._source_failed(source, self._courier.down[source.account])
+        elif not self._ask.narrow:
             await self._listed(source, since, began, full=full)
 
     async def _window(self, source: Source) -> tuple[datetime, bool]:
@@ -161,9 +154,9 @@ class Archive:
         unstored = await self._index.unstored(source.account, source.name, self._sinks)
         return min([last.complete_at - OVERLAP, *(recorded_at for _, recorded_at in unstored)]), False
 
-    def _source_failed(self, source: Source, error: SourceError) -> None:
+    def _source_failed(self, source: Source, error: BlinkArchiveError) -> None:
         self._progress.complete = False
-        cause = self._down.get(source.account, error)
+        cause = self._courier.down.get(source.account, error)
         if isinstance(cause, LoginNeeded) and source.account not in self._progress.login_needed:
             self._progress.login_needed.append(source.account)
         self._progress.trouble(f"account {source.account}, {source.name}", str(cause))
@@ -231,11 +224,12 @@ class Archive:
         except BaseException:
             self._slots.release()
             raise
-        way = _Way(ref, standing)
-        task = clips.create_task(self._bring(way))
+        way = Way(ref, standing)
+        self._in_slot.add(way.clip.id)
+        task = clips.create_task(self._courier.bring(way))
         task.add_done_callback(functools.partial(self._arrived, way, source))
 
-    def _arrived(self, way: _Way, source: SourceName, task: asyncio.Task[None]) -> None:
+    def _arrived(self, way: Way, source: SourceName, task: asyncio.Task[None]) -> None:
         """A clip's way has ended, well or not, or was cut short: count it."""
         self._room.release()
         self._release_slot(way)
@@ -245,9 +239,14 @@ class Archive:
             self._unfinished.add(way.clip.id)
         self._progress.ended(way.clip.account, source, ends)
 
-    def _release_slot(self, way: _Way) -> None:
-        if way.in_slot:
-            way.in_slot = False
+    def _held(self, way: Way) -> None:
+        """One sink has the clip: from here on, others that are slow to take it delay nobody."""
+        self._release_slot(way)
+        self._waiting[way.clip.id] = way.ticket
+
+    def _release_slot(self, way: Way) -> None:
+        if way.clip.id in self._in_slot:
+            self._in_slot.remove(way.clip.id)
             self._slots.release()
 
     def _make_room(self) -> None:
@@ -260,111 +259,6 @@ class Archive:
                 for turn in waits:
                     turn.set_result(False)
                 return
-
-    # --- fetch, put, check, record
-
-    async def _bring(self, way: _Way) -> None:
-        """Fetch one clip once, and deliver it to every sink that lacks it. What goes wrong becomes how it ended."""
-        for copy in way.standing.held:
-            way.ends[copy.sink] = "known"
-        needs = [need for need in way.standing.lacking if self._due(need, way)]
-        if not needs:
-            return
-        try:
-            content = await self._content(way)
-        except BlinkArchiveError as error:
-            self._progress.trouble(f"clip {way.clip.id}", str(error))
-            for need in needs:
-                await self._failed(way, need.sink, error)
-            return
-        async with asyncio.TaskGroup() as deliveries:
-            for need in needs:
-                deliveries.create_task(self._deliver(way, self._lanes[need.sink], content))
-        await self._spool.release(way.clip.id)
-
-    def _due(self, need: Need, way: _Way) -> bool:
-        """Whether to try now: not what was given up within the week, nor a sink that is closed."""
-        if need.state is State.EXCLUDED:
-            way.ends[need.sink] = "excluded"
-            return False
-        if need.state is State.GAVE_UP and need.tried_at and self._clock.now() - need.tried_at < GIVEN_UP_FOR:
-            way.ends[need.sink] = "gave_up"
-            return False
-        return not self._lanes[need.sink].closed
-
-    async def _content(self, way: _Way) -> Content:
-        """The clip's bytes: from the spool of a killed run, else from a sink that has them, else from the source."""
-        leftover = await self._spool.leftover(way.clip.id)
-        if leftover is not None:
-            return leftover
-        for copy in way.standing.held:
-            try:
-                return await self._reread(way.clip, self._lanes[copy.sink], copy)
-            except BlinkArchiveError as error:
-                self._progress.trouble(f"sink {copy.sink}", f"{copy.key} could not be read back: {error}")
-        account = way.clip.account
-        if account in self._down:
-            raise Unreachable(str(self._down[account]))
-        try:
-            content = await retry(
-                lambda: self._spool.fill(way.ref),
-                clock=self._clock,
-                patience=self._patience.setdefault(account, Patience()),
-            )
-        except Unavailable as error:
-            self._judge(account, error)
-            raise
-        self._unreachable[account] = 0
-        self._progress.fetched(account, way.clip.source, content.size)
-        return content
-
-    async def _reread(self, clip: Clip, lane: Lane, copy: Copy) -> Content:
-        content = await self._spool.fill(ClipRef(clip=clip, open=lambda: lane.read(copy.key, copy.size)))
-        if content.sha256 != copy.sha256:
-            await self._spool.release(clip.id)
-            raise CopyDiffers("its bytes are not those that were stored")
-        return content
-
-    def _judge(self, account: str, error: Unavailable) -> None:
-        """Decide whether Blink as a whole is away, so that the account's other clips need not find out one by one."""
-        if isinstance(error, Unreachable):
-            self._unreachable[account] = self._unreachable.get(account, 0) + 1
-            if self._unreachable[account] < _MOST_UNREACHABLE:
-                return
-        self._down.setdefault(account, error)
-
-    async def _deliver(self, way: _Way, lane: Lane, content: Content) -> None:
-        if not await lane.places.take(way.ticket):
-            way.ends[lane.name] = "failed"
-            return
-        try:
-            key = await lane.store(way.standing.key, content)
-        except BlinkArchiveError as error:
-            self._progress.trouble(f"sink {lane.name}", str(error))
-            await self._failed(way, lane.name, error)
-            return
-        finally:
-            lane.places.leave()
-        copy = Copy(
-            clip=way.clip.id,
-            sink=lane.name,
-            key=key,
-            size=content.size,
-            sha256=content.sha256,
-            stored_at=self._clock.now(),
-        )
-        await self._index.record(copy)
-        way.ends[lane.name] = "stored"
-        self._progress.sinks[lane.name].bytes += content.size
-        # One sink holds it: from here on a slow one delays nobody.
-        self._release_slot(way)
-        self._waiting[way.clip.id] = way.ticket
-        await self._stored(way.clip, copy)
-
-    async def _failed(self, way: _Way, sink: SinkName, error: BlinkArchiveError) -> None:
-        """Record a failed try. When the other side as a whole is away it is none of the clip's."""
-        state = await self._index.failed(way.clip.id, sink, str(error), counts=not isinstance(error, Unavailable))
-        way.ends[sink] = "gave_up" if state is State.GAVE_UP else "failed"
 
     # --- feed
 
@@ -393,23 +287,4 @@ class Archive:
             return
         self._unfinished.add(clip.id)
         self._progress.listed(clip.account, clip.source, 1, self._sinks)
-        await self._start(clips, ClipRef(clip=clip, open=_no_source), standing, clip.source)
-
-
-class _Way:
-    """One clip on its way through one run, and how it ended for each sink."""
-
-    def __init__(self, ref: ClipRef, standing: Standing) -> None:
-        self.ref = ref
-        self.standing = standing
-        self.clip = standing.clip
-        self.ends: dict[SinkName, str] = {}
-        self.ticket: list[asyncio.Future[bool]] = []
-        self.in_slot = True
-
-
-@asynccontextmanager
-async def _no_source() -> AsyncIterator[Body]:
-    """Nobody but a sink has this clip now."""
-    raise ClipGone("no sink could give it back, and no source lists it now")
-    yield  # pragma: no cover  # makes this a generator
+        await self._start(clips, ClipRef(clip=clip, open=no_source), standing, clip.source)

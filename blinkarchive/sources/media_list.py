@@ -30,11 +30,12 @@ class MediaList:
     without haste in the list that is two requests a page.
     """
 
-    def __init__(self, account: str, blink: Blink, *, pace: Pace, clock: Clock) -> None:
+    def __init__(self, account: str, blink: Blink, *, pace: Pace, patience: Patience, clock: Clock) -> None:
         self.account = account
         self.name = SourceName.CLOUD
         self._blink = blink
         self._pace = pace
+        self._patience = patience
         self._clock = clock
 
     async def discover(self, since: datetime) -> AsyncIterator[Batch]:
@@ -43,13 +44,12 @@ class MediaList:
         Raises `ListingIncomplete` when a page cannot be had or the list never comes to rest; `LoginNeeded`; `Refused`.
         """
         seen: set[int | str] = set()
-        patience = Patience()
         unmet: set[int] = set()
         for attempt in range(_MOST_PASSES):
             met: set[int] = set()
             bottom: set[int] = set()
             last = 0
-            while (page := await self._page(since, last + 1, patience)).items or page.malformed:
+            while (page := await self._page(since, last + 1)).items or page.malformed:
                 last += 1
                 bottom = {item.id for item in page.items}
                 met |= bottom
@@ -58,7 +58,7 @@ class MediaList:
                 return  # one page is one moment: nothing can slip between pages
             unmet = met - bottom
             for number in range(last - 1, 0, -1):
-                page = await self._page(since, number, patience)
+                page = await self._page(since, number)
                 unmet.difference_update(item.id for item in page.items)
                 yield self._batch(page, seen)
             if not unmet:
@@ -66,9 +66,9 @@ class MediaList:
             log.info("the media list moved while it was read; reading it again")
         raise ListingIncomplete(f"the media list changed each of the {_MOST_PASSES} times it was read")
 
-    async def _page(self, since: datetime, number: int, patience: Patience) -> MediaPage:
+    async def _page(self, since: datetime, number: int) -> MediaPage:
         try:
-            return await retry(lambda: self._blink.media_page(since, number), clock=self._clock, patience=patience)
+            return await retry(lambda: self._blink.media_page(since, number), clock=self._clock, patience=self._patience)
         except (LoginNeeded, Refused):
             raise
         except SourceError as error:

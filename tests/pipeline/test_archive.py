@@ -533,3 +533,10 @@ async def test_copies_of_a_killed_run_are_catalogued_by_the_next(house: House) -
     await house.run(Listing(found(2)))
     catalogues = b"".join(data for key, data in house.sinks["nas"].objects.items() if key.startswith("catalog/"))
     assert all(clip(n).id.encode() in catalogues for n in (1, 2))
+
+
+async def test_a_sign_in_that_ends_after_the_listing_is_told_too(house: House) -> None:
+    report = await house.run(Listing(*(failing(n, always(TokenRevoked())) for n in range(3))))
+    assert report.login_needed == ("home",)
+    assert not report.complete
+    assert tally(report) == (3, 0, 0, 3, 0, 0)

@@ -13,6 +13,7 @@ from blinkarchive.clock import ManualClock
 from blinkarchive.errors import ListingIncomplete, LoginNeeded, ServerTrouble, Throttled, TokenRevoked, UpdateRequired
 from blinkarchive.interfaces import Batch, Body, Unreadable
 from blinkarchive.pace import PACES, Pace
+from blinkarchive.retry import Patience
 from blinkarchive.sources.media_list import MediaList
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
@@ -70,7 +71,7 @@ class Cloud:
 
 def listing(cloud: Cloud) -> MediaList:
     clock = ManualClock()
-    return MediaList("home", cast(Blink, cloud), pace=Pace(PACES["unlimited"], clock), clock=clock)
+    return MediaList("home", cast(Blink, cloud), pace=Pace(PACES["unlimited"], clock), patience=Patience(), clock=clock)
 
 
 async def read(cloud: Cloud, since: datetime = START) -> list[Batch]:

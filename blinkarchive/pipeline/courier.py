@@ -1,0 +1,178 @@
+"""The way of one clip through one run: fetched once, put into each sink that lacks it, checked there, and only then recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from blinkarchive.clock import Clock
+from blinkarchive.errors import BlinkArchiveError, ClipGone, CopyDiffers, Unavailable, Unreachable
+from blinkarchive.interfaces import Body, ClipRef
+from blinkarchive.model import Clip, Content, Copy, Need, SinkName, Standing, State
+from blinkarchive.pipeline.lane import Lane
+from blinkarchive.pipeline.progress import Progress
+from blinkarchive.pipeline.spool import Spool
+from blinkarchive.retry import Patience, retry
+
+if TYPE_CHECKING:
+    from blinkarchive.index import Index
+
+GIVEN_UP_FOR = timedelta(days=7)
+"""How long a clip that was given up is left alone."""
+
+_MOST_UNREACHABLE = 3
+
+
+class Way:
+    """One clip on its way through one run, and how it ended for each sink."""
+
+    def __init__(self, ref: ClipRef, standing: Standing) -> None:
+        self.ref = ref
+        self.standing = standing
+        self.clip = standing.clip
+        #: A bucket of the tally for each sink; a sink that is not in it still lacks the clip.
+        self.ends: dict[SinkName, str] = {}
+        #: What waits for a place in a sink. Whoever sets one of them to False sends the clip away from there.
+        self.ticket: list[asyncio.Future[bool]] = []
+
+
+class Courier:
+    """Brings clips. What goes wrong with one becomes how its way ended, and harms no other."""
+
+    def __init__(
+        self,
+        *,
+        index: Index,
+        spool: Spool,
+        lanes: Mapping[SinkName, Lane],
+        clock: Clock,
+        progress: Progress,
+        patience: Mapping[str, Patience],
+        stored: Callable[[Clip, Copy], Awaitable[None]],
+        held: Callable[[Way], None],
+    ) -> None:
+        """`patience` is for each account. `stored` is told of each copy; `held` when a clip is in a sink, so that others which
+        are slow to take it need delay nobody.
+        """
+        self._index = index
+        self._spool = spool
+        self._lanes = lanes
+        self._clock = clock
+        self._progress = progress
+        self._patience = patience
+        self._stored = stored
+        self._held = held
+        self._unreachable: dict[str, int] = {}
+        #: Accounts whose server is away, or wants a person, and why: their clips are not asked for any more in this run.
+        self.down: dict[str, BlinkArchiveError] = {}
+
+    async def bring(self, way: Way) -> None:
+        """Fetch one clip once, and deliver it to every sink that lacks it. What goes wrong becomes how it ended."""
+        for copy in way.standing.held:
+            way.ends[copy.sink] = "known"
+        needs = [need for need in way.standing.lacking if self._due(need, way)]
+        if not needs:
+            return
+        try:
+            content = await self._content(way)
+        except BlinkArchiveError as error:
+            self._progress.trouble(f"clip {way.clip.id}", str(error))
+            for need in needs:
+                await self._failed(way, need.sink, error)
+            return
+        async with asyncio.TaskGroup() as deliveries:
+            for need in needs:
+                deliveries.create_task(self._deliver(way, self._lanes[need.sink], content))
+        await self._spool.release(way.clip.id)
+
+    def _due(self, need: Need, way: Way) -> bool:
+        """Whether to try now: not what was given up within the week, nor a sink that is closed."""
+        if need.state is State.EXCLUDED:
+            way.ends[need.sink] = "excluded"
+            return False
+        if need.state is State.GAVE_UP and need.tried_at and self._clock.now() - need.tried_at < GIVEN_UP_FOR:
+            way.ends[need.sink] = "gave_up"
+            return False
+        return not self._lanes[need.sink].closed
+
+    async def _content(self, way: Way) -> Content:
+        """The clip's bytes: from the spool of a killed run, else from a sink that has them, else from the source."""
+        leftover = await self._spool.leftover(way.clip.id)
+        if leftover is not None:
+            return leftover
+        for copy in way.standing.held:
+            try:
+                return await self._reread(way.clip, self._lanes[copy.sink], copy)
+            except BlinkArchiveError as error:
+                self._progress.trouble(f"sink {copy.sink}", f"{copy.key} could not be read back: {error}")
+        account = way.clip.account
+        if account in self.down:
+            raise Unreachable(str(self.down[account]))
+        try:
+            content = await retry(
+                lambda: self._spool.fill(way.ref),
+                clock=self._clock,
+                patience=self._patience[account],
+            )
+        except Unavailable as error:
+            self._judge(account, error)
+            raise
+        self._unreachable[account] = 0
+        self._progress.fetched(account, way.clip.source, content.size)
+        return content
+
+    async def _reread(self, clip: Clip, lane: Lane, copy: Copy) -> Content:
+        content = await self._spool.fill(ClipRef(clip=clip, open=lambda: lane.read(copy.key, copy.size)))
+        if content.sha256 != copy.sha256:
+            await self._spool.release(clip.id)
+            raise CopyDiffers("its bytes are not those that were stored")
+        return content
+
+    def _judge(self, account: str, error: Unavailable) -> None:
+        """Decide whether Blink as a whole is away, so that the account's other clips need not find out one by one."""
+        if isinstance(error, Unreachable):
+            self._unreachable[account] = self._unreachable.get(account, 0) + 1
+            if self._unreachable[account] < _MOST_UNREACHABLE:
+                return
+        self.down.setdefault(account, error)
+
+    async def _deliver(self, way: Way, lane: Lane, content: Content) -> None:
+        if not await lane.places.take(way.ticket):
+            way.ends[lane.name] = "failed"
+            return
+        try:
+            key = await lane.store(way.standing.key, content)
+        except BlinkArchiveError as error:
+            self._progress.trouble(f"sink {lane.name}", str(error))
+            await self._failed(way, lane.name, error)
+            return
+        finally:
+            lane.places.leave()
+        copy = Copy(
+            clip=way.clip.id,
+            sink=lane.name,
+            key=key,
+            size=content.size,
+            sha256=content.sha256,
+            stored_at=self._clock.now(),
+        )
+        await self._index.record(copy)
+        way.ends[lane.name] = "stored"
+        self._progress.sinks[lane.name].bytes += content.size
+        self._held(way)
+        await self._stored(way.clip, copy)
+
+    async def _failed(self, way: Way, sink: SinkName, error: BlinkArchiveError) -> None:
+        """Record a failed try. When the other side as a whole is away it is none of the clip's."""
+        state = await self._index.failed(way.clip.id, sink, str(error), counts=not isinstance(error, Unavailable))
+        way.ends[sink] = "gave_up" if state is State.GAVE_UP else "failed"
+
+
+@asynccontextmanager
+async def no_source() -> AsyncIterator[Body]:
+    """Nobody but a sink has this clip now."""
+    raise ClipGone("no sink could give it back, and no source lists it now")
+    yield  # pragma: no cover  # makes this a generator
