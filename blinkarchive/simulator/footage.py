@@ -20,7 +20,7 @@ _FORMATS = ((20, 12), (16, 9), (12, 7), (8, 5), (5, 4), (3, 3))
 """Columns and rows of macroblocks. A film takes the largest that its size has room for."""
 
 _FRAMES_A_SECOND = 10
-_KEPT = 1 << 30
+_KEPT = 4 << 30
 _NIGHT: Colour = (24, 24, 28)
 _LETTER: Colour = (235, 235, 225)
 _SIDE = 16

@@ -123,7 +123,6 @@ class SignIns:
         self._count_try(username)
         person = next((p for p in self._people if p.username.lower() == username.strip().lower()), None)
         if person is None or person.password != password:
-            session.person, session.passed = None, False
             raise oauth_error(401, "invalid_credentials", "Invalid username or password.")
         session.person = person
         session.passed = person.second_factor == "none"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ import av
 import av.logging
 import pytest
 
+from blinkarchive.simulator import h264
 from blinkarchive.simulator.footage import SMALLEST, Footage, Take, film, still
 
 TAKE = Take(seed=1, camera=7, clip=2**33, at=datetime(2026, 3, 4, 23, 59, 57, tzinfo=UTC), size=120_000)
@@ -63,6 +65,10 @@ class Bits:
         zeros = self.text.index("1", self.at) - self.at
         self.at += zeros
         return self.u(zeros + 1) - 1
+
+    def se(self) -> int:
+        value = self.ue()
+        return (value + 1) // 2 if value % 2 else -value // 2
 
     def ends_here(self) -> bool:
         """Whether only the trailing bits are left: a one, and zeros up to the byte."""
@@ -152,6 +158,43 @@ def test_pictures_are_one_key_frame_and_what_changes_after_it(size: int) -> None
         bits = Bits(sample[:64])
         first, kind, pps, frame = bits.ue(), bits.ue(), bits.ue(), bits.u(8)
         assert (first, kind, pps, frame) == (0, 7 if number == 0 else 5, 0, number % 256)
+
+
+def test_zeros_that_could_be_taken_for_a_start_code_are_broken_up() -> None:
+    huge = 1 << 26  # so many zeros stand before such a number
+    sps = h264.sequence_parameters(huge, huge)
+    assert not re.search(rb"\0\0[\0\1\2]", sps)
+    assert size_in_sps(sps) == (huge * 16, huge * 16)
+
+
+def macroblocks(sample: bytes) -> int:
+    """How many macroblocks a predicted picture tells of; anything it should not hold is an error (7.3.4, 7.3.5)."""
+    bits = Bits(sample)
+    assert (bits.ue(), bits.ue(), bits.ue()) == (0, 5, 0)
+    bits.u(8)
+    assert (bits.u(1), bits.u(1), bits.u(1), bits.se(), bits.ue()) == (0, 0, 0, 0, 1)
+    count = 0
+    while True:
+        count += bits.ue()
+        if bits.ends_here():
+            return count
+        match bits.ue():
+            case 0:
+                assert (bits.se() % 8, bits.se(), bits.ue()) == (0, 0, 0), "whole samples, even, to the side; no residual"
+            case 30:
+                assert set(bits.text[bits.at : bits.at + -bits.at % 8]) <= {"0"}
+                bits.at += -bits.at % 8 + 384 * 8
+            case other:
+                pytest.fail(f"macroblock type {other}")
+        count += 1
+        if bits.ends_here():
+            return count
+
+
+@each_size
+def test_every_predicted_picture_tells_of_every_macroblock_once(size: int) -> None:
+    movie = read(film(replace(TAKE, size=size)))
+    assert {macroblocks(sample) for sample in movie.samples[1:]} == {movie.width * movie.height // 256}
 
 
 @each_size

@@ -138,6 +138,13 @@ async def test_a_big_house_is_listed_by_small_pages_in_no_time() -> None:
         assert time.perf_counter() - began < 3, "a hundred pages"
 
 
+async def test_films_can_be_made_beforehand(world: World) -> None:
+    async with Simulator(world).serving(filmed=True) as running:
+        folder = running.footage.path(world.account.clips[0].take).parent
+        assert sorted(path.stat().st_size for path in folder.iterdir()) == sorted(c.take.size for c in world.account.clips)
+    assert not folder.exists()
+
+
 async def test_pace_is_kept_by_the_real_clock() -> None:
     world = World.from_seed(3, clips=12, clip_bytes=(100_000, 100_000))
     world.rules.latency, world.rules.bandwidth = 0.05, 1_000_000
