@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -227,10 +227,18 @@ def options(kind: type[T], sink: SinkConfig) -> T:
     return made
 
 
-def sink_options(kinds: Mapping[SinkName, type[Any]], config: Config) -> dict[SinkName, Any]:
-    """The options of several sinks, each by its kind. Raises one `ConfigError` that tells everything that is wrong with any."""
+def sink_options(sinks: Iterable[SinkConfig], kind: Callable[[str], type[Any]]) -> dict[SinkName, Any]:
+    """The options of several sinks. `kind` gives the options of a type, or raises `ConfigError` when there is no such type.
+
+    Raises one `ConfigError` that tells everything that is wrong with any of them.
+    """
     problems = Problems()
-    made = {name: build(kind, config.sinks[name].raw, config.sinks[name].place, problems) for name, kind in kinds.items()}
+    made = {}
+    for sink in sinks:
+        try:
+            made[sink.name] = build(kind(sink.type), sink.raw, sink.place, problems)
+        except ConfigError as error:
+            problems.add(sink.place.say("type", str(error)))
     problems.check()
     return made
 

@@ -23,7 +23,7 @@ from blinkarchive.cli.session import Session, Verb
 from blinkarchive.cli.words import length, record, size, table
 from blinkarchive.clock import Clock
 from blinkarchive.config import Config, SinkConfig, default_file, inline_secrets, options, readable_by_others
-from blinkarchive.errors import BlinkArchiveError, NothingArchived, SinkError
+from blinkarchive.errors import BlinkArchiveError, ConfigError, NothingArchived, PluginError, SinkError
 from blinkarchive.interfaces import AnySinkType, Sink
 from blinkarchive.model import Content, Key, SinkName
 from blinkarchive.pipeline.lane import MARKER
@@ -200,8 +200,18 @@ async def _sinks(config: Config, registry: Registry) -> AsyncIterator[Check]:
                 yield await _sink(config, sink, registry.sink_type(sink.type), what)
         except TimeoutError:
             yield Check(what=what, verdict=Verdict.FAIL, found=f"no answer within {length(DEADLINE)}", advice="is it online?")
+        except ConfigError as error:
+            yield Check(what=what, verdict=Verdict.FAIL, found=_in_a_line(error), advice="mend the config")
+        except PluginError as error:
+            yield Check(what=what, verdict=Verdict.FAIL, found=str(error), advice="mend or update the plugin")
         except BlinkArchiveError as error:
             yield Check(what=what, verdict=Verdict.FAIL, found=str(error), advice="mend it; the next run catches up")
+
+
+def _in_a_line(error: ConfigError) -> str:
+    """Everything that is wrong, without the heading that several wrong things have."""
+    first, *others = str(error).splitlines()
+    return "; ".join(other.strip() for other in others) or first
 
 
 async def _sink(config: Config, sink: SinkConfig, kind: AnySinkType, what: str) -> Check:

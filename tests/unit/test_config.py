@@ -460,12 +460,20 @@ class TestOptions:
             options(Everything, self.sink(config, 'text = "impossible"'))
 
     def test_what_is_wrong_with_several_sinks_is_told_at_once(self, config: Load) -> None:
-        read = config('[sink.a]\ntype = "x"\n[sink.b]\ntype = "x"\ntext = 1\n[sink.c]\ntype = "x"\ntext = "t"\n')
-        with pytest.raises(ConfigError, match=r"2 things") as refused:
-            sink_options(dict.fromkeys(read.sinks, Everything), read)
+        def kind(name: str) -> type[Everything]:
+            if name != "x":
+                raise ConfigError(f"no plugin for {name}")
+            return Everything
+
+        read = config(
+            '[sink.a]\ntype = "x"\n[sink.b]\ntype = "x"\ntext = 1\n[sink.c]\ntype = "x"\ntext = "t"\n[sink.d]\ntype = "y"'
+        )
+        with pytest.raises(ConfigError, match=r"3 things") as refused:
+            sink_options(read.sinks.values(), kind)
         assert "[sink.a] text: missing" in str(refused.value)
         assert '[sink.b] text: must be a text: "…", not 1' in str(refused.value)
-        assert sink_options({SinkName("c"): Everything}, read) == {"c": Everything(text="t")}
+        assert ":10: [sink.d] type: no plugin for y" in str(refused.value)
+        assert sink_options([read.sinks[SinkName("c")]], kind) == {"c": Everything(text="t")}
 
     def test_options_that_no_table_can_fill_are_the_plugins_fault(self, config: Load) -> None:
         @dataclass(frozen=True)
