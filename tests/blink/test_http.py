@@ -269,6 +269,13 @@ async def test_a_clip_that_only_drips_is_cut(hurried: Blink, cloud: Cloud) -> No
         await fetch(hurried)
 
 
+async def test_a_slow_reader_is_not_taken_for_a_slow_server(hurried: Blink, cloud: Cloud) -> None:
+    cloud.routes["/slow"] = Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nxx", drip=0.01)
+    async with hurried.media("/slow") as body:
+        async for _ in body.chunks:
+            await asyncio.sleep(2 * HURRY.patience)
+
+
 async def test_a_clip_that_lasts_too_long_is_cut(hurried: Blink, cloud: Cloud) -> None:
     """It comes fast enough for the slowest speed, and never ends."""
     cloud.routes[CLIP] = raw("HTTP/1.1 200 OK", "Content-Length: 1000000000", body=b"x" * 1_000_000, hang=True)
