@@ -39,7 +39,7 @@ class Basis:
     PROMPT = 2.0
     """Seconds in which a cancellation must have come through, and in which what was closed must be gone."""
 
-    LONGEST_PAUSE = 0.5
+    LONGEST_PAUSE = 1.0
     """Seconds for which a sink may hold up the event loop."""
 
     @pytest.fixture

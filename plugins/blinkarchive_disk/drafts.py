@@ -23,9 +23,11 @@ def draft_in(folder: Folder, files: Files) -> Iterator[tuple[int, Path]]:
     try:
         yield fd, draft
     finally:
-        with suppress(OSError):  # renamed away; or else a later run sweeps it
-            files.unlink(draft)
-        os.close(fd)
+        try:
+            with suppress(OSError):  # renamed away; or else a later run sweeps it
+                files.unlink(draft)
+        finally:
+            os.close(fd)
 
 
 def _create(folder: Folder, files: Files) -> tuple[int, Path]:

@@ -107,7 +107,6 @@ class InnocentContract(SinkContract):
     BIG = 4 * 1024 * 1024
     MANY = 150
     PATIENCE = 10.0
-    LONGEST_PAUSE = 0.3
     sink: type[Innocent] = Innocent
 
     @pytest.fixture
@@ -149,7 +148,11 @@ def caught_by(case: str) -> Callable[[type[Innocent]], type[Innocent]]:
 def contract_of(sinner: type[Innocent], case: str) -> type[SinkContract]:
     """That one case, for that sink."""
     others = {name: None for name in dir(InnocentContract) if name.startswith("test_") and name != case}
-    return type(f"Test{sinner.__name__}", (InnocentContract,), {"sink": sinner, "PROMPT": 0.3, "PATIENCE": 2.0, **others})
+    return type(
+        f"Test{sinner.__name__}",
+        (InnocentContract,),
+        {"sink": sinner, "PROMPT": 0.3, "PATIENCE": 2.0, "LONGEST_PAUSE": 0.3, **others},
+    )
 
 
 # -- sins of put

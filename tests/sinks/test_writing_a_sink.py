@@ -63,6 +63,7 @@ def test_the_sink_of_the_page_is_found_by_its_entry_point(site: Path) -> None:
     }
 
 
+@pytest.mark.timeout(300)  # a whole kit in a process of its own, on a database that flushes after every step
 def test_the_sink_of_the_page_keeps_the_contract(site: Path) -> None:
     done = run(site, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_blinkarchive_sqlite.py")
     assert done.returncode == 0, done.stdout
