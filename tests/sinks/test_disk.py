@@ -33,7 +33,7 @@ from blinkarchive_disk import DiskOptions, open_disk
 from blinkarchive_disk.names import draft_name, size_of
 from blinkarchive_disk.renaming import rename_new
 from blinkarchive_disk.sink import THREADS, DiskSink
-from blinkarchive_disk.store import Store
+from blinkarchive_disk.store import PAGE, Store
 
 KEY = Key("porch/2026/05/clip.mp4")
 SIZE = 600_000
@@ -254,6 +254,20 @@ async def test_a_full_disk_heals_when_there_is_room_again(folder: Path, make_con
             else:
                 await sink.put(KEY, content)
         assert await names(sink) == [KEY]
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+async def test_a_content_that_changes_while_it_is_copied_is_refused(folder: Path, make_content: MakeContent, change: int) -> None:
+    content = make_content(SIZE)
+
+    def before(name: str, _what: Path | int) -> None:
+        if name == "create":
+            os.truncate(content.path, SIZE + change)
+
+    async with open_disk(options(folder), Step(before)) as sink:
+        with pytest.raises(SinkError, match="should have been"):
+            await sink.put(KEY, content)
+    assert everything_in(folder) == []
 
 
 # -- order and durability
@@ -533,6 +547,17 @@ async def test_a_folder_that_is_replaced_while_a_clip_is_stored_gets_nothing(
     assert everything_in(folder) == []
 
 
+async def test_a_listing_whose_disk_goes_away_fails_and_does_not_end(folder: Path, swapped: Callable[[], Path]) -> None:
+    for number in range(2 * PAGE):
+        (folder / f"{number}.mp4").touch()
+    async with open_disk(options(folder)) as sink:
+        listing = aiter(sink.list())
+        await anext(listing)
+        swapped()
+        with pytest.raises(SinkUnavailable):
+            [stored async for stored in listing]
+
+
 @pytest.mark.parametrize("name", ["porch", "porch/2026"])
 async def test_a_symbolic_link_to_a_folder_leads_nowhere(
     folder: Path, tmp_path: Path, make_content: MakeContent, name: str
@@ -656,11 +681,12 @@ async def test_a_draft_swept_before_it_was_locked_is_made_once_more(folder: Path
     assert everything_in(folder) == [KEY]
 
 
-async def test_a_cancelled_put_cleans_up_before_the_sink_is_closed(folder: Path, make_content: MakeContent) -> None:
+@pytest.mark.parametrize("moment", ["write", "sync"])
+async def test_a_cancelled_put_cleans_up_before_the_sink_is_closed(folder: Path, make_content: MakeContent, moment: str) -> None:
     writing, go_on = threading.Event(), threading.Event()
 
     def before(name: str, _what: Path | int) -> None:
-        if name == "write":
+        if name == moment:
             writing.set()
             go_on.wait(timeout=20)
 
