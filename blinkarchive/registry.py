@@ -320,7 +320,7 @@ def _require_sink_type(kind: Any) -> None:
     if not (isinstance(name, str) and _KIND.fullmatch(name)):
         raise PluginError(f"{name!r} cannot name a kind of sink: use small letters, digits, - and _")
     options: Any = kind.options
-    if not (isinstance(options, type) and dataclasses.is_dataclass(options) and vars(options)["__dataclass_params__"].frozen):
+    if not (isinstance(options, type) and getattr(getattr(options, "__dataclass_params__", None), "frozen", False)):
         raise PluginError(f"the options of sinks of kind {kind.kind!r} are no frozen dataclass")
     if any(field.name == "type" for field in dataclasses.fields(options)):
         raise PluginError(f"an option of sinks of kind {kind.kind!r} is called `type`, which names the kind itself")
