@@ -45,8 +45,9 @@ def verb(session: Session, folder: Path) -> Exit:
     """
     folder = folder.absolute()
     ended, listed = running.run(lambda: _demo(session, folder))
+    code = exit_for_report(ended)
     for line in report.summary(ended):
-        session.say(line)
+        session.say(line, error=code != Exit.DONE)
     if session.json:
         record({"folder": str(folder / "clips"), **report.as_record(ended)})
     else:
@@ -54,7 +55,7 @@ def verb(session: Session, folder: Path) -> Exit:
     if ended.total.known and not ended.total.stored:
         session.say("Nothing is new: every clip was there already.")
     session.say("Next, with your own account: blinkarchive init, then login, then run.")
-    return exit_for_report(ended)
+    return code
 
 
 async def _demo(session: Session, folder: Path) -> tuple[RunReport, list[Standing]]:

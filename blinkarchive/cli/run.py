@@ -64,11 +64,12 @@ def verb(
     )
     config, planned = session.load(), _ignore if session.json else _would_fetch
     ended = running.run(lambda: report.archived(config, ask, quiet=session.verbosity < 0, planned=planned))
+    code = exit_for_report(ended)
     for line in report.summary(ended, dry_run=dry_run):
-        session.say(line)
+        session.say(line, error=code != Exit.DONE)
     if session.json:
         record(report.as_record(ended))
-    return exit_for_report(ended)
+    return code
 
 
 def _would_fetch(standing: Standing) -> None:

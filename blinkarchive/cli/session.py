@@ -23,9 +23,9 @@ class Session:
     #: -1 for `-q`, 0, 1 for `-v`, 2 for `-vv`.
     verbosity: int = 0
 
-    def say(self, line: str) -> None:
-        """Talk to a person, unless they want quiet."""
-        if self.verbosity >= 0:
+    def say(self, line: str, *, error: bool = False) -> None:
+        """Talk to a person, unless they want quiet; of an error they are told in any case."""
+        if error or self.verbosity >= 0:
             talk(line)
 
     def load(self) -> Any:

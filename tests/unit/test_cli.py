@@ -18,6 +18,7 @@ from blinkarchive import Clip, ClipId, Copy, Key, SinkName, SourceName, errors
 from blinkarchive.cli import doctor, logs, main, report
 from blinkarchive.cli.exits import Exit, exit_for, exit_for_report
 from blinkarchive.cli.root import VERBS
+from blinkarchive.cli.session import Session
 from blinkarchive.clock import ManualClock
 from blinkarchive.config import load
 from blinkarchive.index import Index
@@ -329,6 +330,13 @@ class TestStatusAndList:
         said = call("list", "-q", "--config", archive)
         assert len(said.out.splitlines()) == 3
         assert said.err == ""
+
+
+def test_quiet_is_silent_of_what_is_well_and_not_of_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    session = Session(verbosity=-1)
+    session.say("all is well")
+    session.say("one failed", error=True)
+    assert capsys.readouterr().err == "one failed\n"
 
 
 class TestInit:

@@ -8,9 +8,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
+
+Writing = Callable[..., subprocess.CompletedProcess[str]]
 
 KEPT = ("HOME", "PATH", "LANG")
 """What these processes get of the environment."""
@@ -161,44 +165,53 @@ MANY = """
 """
 
 
-@pytest.mark.parametrize("lines", [1, 10_000])
-def test_a_reader_that_has_had_enough_is_no_failure(lines: int) -> None:
+@pytest.fixture(params=["buffered", "unbuffered"])
+def writing(request: pytest.FixtureRequest) -> Writing:
+    """Write so many lines and end with this code: `writing(10, 0, stdout=…)`."""
+    environ = {name: os.environ[name] for name in KEPT if name in os.environ}
+    if request.param == "unbuffered":
+        environ["PYTHONUNBUFFERED"] = "1"
+
+    def run(lines: int, code: int, *, stdout: int | IO[str] = subprocess.PIPE, stderr: int | IO[str] = subprocess.PIPE) -> Any:
+        command = [*script(MANY), str(lines), str(code)]
+        return subprocess.run(command, stdout=stdout, stderr=stderr, env=environ, text=True, timeout=30, check=False)
+
+    return run
+
+
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """A pipe that nobody reads."""
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(
-        [*script(MANY), str(lines), "0"], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30, check=False
-    )
-    os.close(writer)
-    assert done.returncode == 0
-    assert done.stderr in ("", "said\n")
-
-
-def test_a_failure_is_told_by_the_exit_code_though_nobody_reads_it() -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    for environ in ({}, {"PYTHONUNBUFFERED": "1"}):
-        done = subprocess.run(
-            [*script(MANY), "1", "3"], stdout=writer, stderr=writer, env=os.environ | environ, timeout=30, check=False
-        )
-        assert done.returncode == 3
+    yield writer
     os.close(writer)
 
 
 @pytest.mark.parametrize("lines", [1, 10_000])
-def test_a_full_disk_under_stdout_is_an_error_and_no_traceback(lines: int) -> None:
+def test_a_reader_that_has_had_enough_is_no_failure(writing: Writing, nobody: int, lines: int) -> None:
+    done = writing(lines, 0, stdout=nobody)
+    assert (done.returncode, done.stderr) == (0, "said\n")
+
+
+@pytest.mark.parametrize("lines", [1, 10_000])
+def test_a_failure_is_told_by_the_exit_code_though_nobody_reads_it(writing: Writing, nobody: int, lines: int) -> None:
+    assert writing(lines, 3, stdout=nobody, stderr=nobody).returncode == 3
+
+
+@pytest.mark.parametrize("lines", [1, 10_000])
+def test_a_full_disk_under_stdout_is_an_error_and_no_traceback(writing: Writing, lines: int) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [*script(MANY), str(lines), "0"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False
-        )
+        done = writing(lines, 0, stdout=full)
     assert done.returncode == 1
     assert "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
 
 
-def test_a_full_disk_under_stderr_loses_the_talk_and_nothing_else() -> None:
+def test_a_full_disk_under_stderr_loses_the_talk_and_nothing_else(writing: Writing) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run([*script(MANY), "2", "0"], stdout=subprocess.PIPE, stderr=full, text=True, timeout=30, check=False)
+        done = writing(2, 0, stderr=full)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 2)
 
 
