@@ -19,7 +19,6 @@ from blinkarchive.blink.tokens import Change, TokenFile, Tokens
 from blinkarchive.clock import Clock
 from blinkarchive.errors import (
     ArchiveError,
-    ForeignHost,
     LoginNeeded,
     TokenRevoked,
     Unauthorized,
@@ -194,18 +193,13 @@ class Session:
         """Send a request with the token; once more, with a new one, when the server says that it has ended."""
         tokens = await self.fresh()
         try:
-            return await send(self._bearing(request, tokens))
+            return await send(_bearing(request, tokens))
         except Unauthorized:
             tokens = await self.refresh(tokens)
         try:
-            return await send(self._bearing(request, tokens))
+            return await send(_bearing(request, tokens))
         except Unauthorized as error:
             raise LoginNeeded(f"Blink does not accept a token that it has just given; sign in again ({error})") from error
-
-    def _bearing(self, request: Request, tokens: Tokens) -> Request:
-        if request.origin not in (self._servers.rest(tokens.tier), self._servers.first):
-            raise ForeignHost(f"{request.what}: the token is not for {request.origin}")
-        return request.with_headers(User_Agent=login.APP, Authorization=Secret(f"Bearer {tokens.access.reveal()}"))
 
     @asynccontextmanager
     async def media(self, address: str, *, what: str = "the clip") -> AsyncIterator[Body]:
@@ -237,6 +231,10 @@ class Session:
             answer = replace(answer, body=await _head(incoming))
             because = f"it is {answer.type}, not a clip: {wire.excerpt(answer.body)!r}"
         raise answers.refusal(answer, what=what, now=self._clock.now(), media=True, because=because)
+
+
+def _bearing(request: Request, tokens: Tokens) -> Request:
+    return request.with_headers(User_Agent=login.APP, Authorization=Secret(f"Bearer {tokens.access.reveal()}"))
 
 
 async def _head(incoming: Incoming) -> bytes:

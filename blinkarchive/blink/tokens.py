@@ -208,6 +208,12 @@ class TokenFile:
         if waiting is None or (kept is not None and waiting.generation <= kept.generation):
             return kept
         with private.kept(self.path):
+            # Who wrote it may have died before it was durable.
+            fd = os.open(self._next, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                self.files.sync(fd)
+            finally:
+                os.close(fd)
             self._set_damaged_aside()
             self.files.rename(self._next, self.path)
             self.files.sync_folder(self.path.parent)

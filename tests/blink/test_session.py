@@ -85,6 +85,19 @@ async def test_twenty_requests_that_find_the_token_ended_refresh_it_once(signed_
     assert len(cloud.to(CLIP)) == 40
 
 
+async def test_twenty_requests_that_cannot_have_a_new_token_ask_for_one_once(
+    signed_in: Blink, cloud: Cloud, clock: ManualClock
+) -> None:
+    await signed_in.account_id()
+    cloud.routes["POST /oauth/token"] = Reply(status=503)
+    clock.advance(14400)
+
+    ends = await asyncio.gather(*(fetch(signed_in) for _ in range(20)), return_exceptions=True)
+
+    assert {type(end) for end in ends} == {ServerTrouble}
+    assert cloud.refreshes == 1
+
+
 @pytest.mark.parametrize("number", range(6))
 async def test_a_token_may_end_at_any_request(number: int, opened: Opener, cloud: Cloud) -> None:
     count = 0
@@ -352,6 +365,11 @@ async def test_the_account_is_looked_up_once_and_kept(opened: Opener, cloud: Clo
         assert blink.tokens.tier == "e008"
 
     assert len(cloud.to(TIER)) == 1
+
+
+async def test_an_absolute_address_on_the_accounts_server_is_its_path(signed_in: Blink, cloud: Cloud) -> None:
+    assert await fetch(signed_in, f"{cloud.url}{CLIP}") == b"the bytes of a clip"
+    assert cloud.to(CLIP)[0].raw.startswith(f"GET {CLIP} HTTP/1.1\r\n".encode())
 
 
 async def test_every_request_waits_for_the_pace(opened: Opener, cloud: Cloud) -> None:

@@ -213,6 +213,31 @@ async def test_whatever_dies_when_the_newest_whole_tokens_are_found(
     assert points == len(files.calls) >= 9, files.calls
 
 
+async def test_each_step_is_durable_before_the_next(path: Path, clock: ManualClock) -> None:
+    """What a power cut takes is what was not synced: the room is proven first, and no name points at bytes that may be lost."""
+    await TokenFile(path).save(tokens(1), clock)
+    files = Dying(at=100, after=False)
+    assert not await dies(path, files, clock)
+
+    assert files.calls == ["unlink", "create", "write", "sync", "POST", "write", "sync", "rename", "sync_folder"]
+
+
+async def test_a_damaged_file_gives_way_to_a_whole_one_that_waits_and_is_kept(path: Path, clock: ManualClock) -> None:
+    second = await TokenFile(path).save(tokens(2), clock)
+    waiting = path.with_name("home.json.next")
+    path.rename(waiting)
+    path.write_bytes(b"damaged")
+    path.chmod(0o600)
+
+    assert TokenFile(path).load() == second
+    files = Dying(at=100, after=False)
+    async with TokenFile(path, files=files).change(clock) as change:
+        assert change.current == second
+    assert files.calls == ["sync", "rename", "rename", "sync_folder"], "what waits may not be durable yet"
+    assert TokenFile(path).load() == second
+    assert path.with_name("home.json.damaged").read_bytes() == b"damaged"
+
+
 async def test_a_new_file_waits_for_its_whole_content(path: Path, clock: ManualClock) -> None:
     """A reader that looks while the new tokens are being written sees the old ones."""
     first = await TokenFile(path).save(tokens(1), clock)
