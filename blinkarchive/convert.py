@@ -99,14 +99,17 @@ class Place:
         return Place(file=self.file, table=f"{self.table}.{name}" if self.table else name, lines=self.lines, environ=self.environ)
 
     def say(self, key: str, what: str, value: object = None) -> str:
-        """One line for a person: file, line, table, key, and what is wrong."""
-        table = f"[{self.table}] " if self.table else ""
+        """One line for a person: file, line, key, table, and what is wrong.
+
+        A colon right after the key would make the words after `password` look like a password to those who hide one.
+        """
+        where = " in ".join(part for part in (key, f"[{self.table}]" if self.table else "") if part)
         if isinstance(value, FromEnvironment):
-            return f"{value.variable} in the environment: {table}{key}: {what}"
+            return f"{value.variable} in the environment: {where}: {what}"
         parts = tuple(self.table.split(".")) if self.table else ()
         line = self.lines.get((*parts, key)) or self.lines.get(parts)
         start = "config" if self.file is None else str(self.file) if line is None else f"{self.file}:{line}"
-        return f"{start}: {table}{key + ': ' if key else ''}{what}"
+        return f"{start}: {where}: {what}"
 
     def path(self, text: str) -> Path:
         """A path as the owner means it: `~` is the home folder; in a file, what is relative starts at the file's own folder."""
@@ -237,7 +240,7 @@ def _value(hint: Any, value: object, place: Place, key: str, problems: Problems)
         if made is None:
             raise _Wrong
         return made
-    raise PluginError(f"[{place.table}] {key}: a table cannot fill a field of the type {hint}")
+    raise PluginError(f"{key} in [{place.table}]: a table cannot fill a field of the type {hint}")
 
 
 def _one_of(hints: Sequence[Any], value: object, place: Place, key: str, problems: Problems) -> Any:

@@ -9,7 +9,13 @@ from typing import Any
 
 from blinkarchive.secret import redact
 
-LEVELS = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
+LEVELS = {
+    -1: (logging.ERROR, logging.ERROR),
+    0: (logging.WARNING, logging.WARNING),
+    1: (logging.INFO, logging.WARNING),
+    2: (logging.DEBUG, logging.INFO),
+}
+"""By verbosity: what this package says, and what others say. Their DEBUG would show what goes over the wire."""
 
 _ALWAYS = frozenset(vars(logging.LogRecord("", 0, "", 0, "", None, None))) | {"message", "asctime", "taskName"}
 
@@ -40,17 +46,14 @@ class _Stderr(logging.Handler):
 
 
 def set_up(verbosity: int) -> None:
-    """Log errors (-1), warnings (0), what is done (1) or everything (2) from here on.
-
-    Other packages say no more than what is done: their DEBUG shows what goes over the wire.
-    """
-    level = LEVELS[verbosity]
+    """Log errors (-1), warnings (0), what is done (1) or everything (2) from here on."""
     handler = _Stderr()
     handler.setFormatter(LineFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(max(level, logging.INFO))
-    logging.getLogger("blinkarchive").setLevel(level)
+    ours, theirs = LEVELS[verbosity]
+    root.setLevel(theirs)
+    logging.getLogger("blinkarchive").setLevel(ours)
 
 
 def _shown(value: Any) -> str:

@@ -30,7 +30,7 @@ from blinkarchive.convert import Size
 from blinkarchive.errors import ConfigError, PluginError
 from blinkarchive.model import SinkName, SourceName
 from blinkarchive.pace import PACES, Figures
-from blinkarchive.secret import Secret
+from blinkarchive.secret import Secret, redact
 
 WHOLE = """
 [account.home]
@@ -156,20 +156,20 @@ class TestRefusing:
         ).splitlines()
         file = tmp_path / "blinkarchive.toml"
         assert said[0] == "8 things in the configuration cannot be used:"
-        assert f"  {file}:2: [archive] in_flight: 0 is too little; the least is 1" in said
-        assert f'  {file}:3: [archive] stat: no such key; did you mean "state"?' in said
-        assert f'  {file}:6: [account.home] pace: "politer" is none of polite, brisk, unlimited, nor a table' in said
-        assert any(line.startswith(f"  {file}:7: [account.home] api_url: not a server: plain http") for line in said)
-        assert f'  {file}:8: [source] clowd: no such source; did you mean "cloud"?' in said
-        assert any(line.startswith(f'  {file}:10: [source.sync-module] every: "5" is no length of time') for line in said)
-        assert any(line.startswith(f"  {file}:11: [sink.x] type: missing") for line in said)
+        assert f"  {file}:2: in_flight in [archive]: 0 is too little; the least is 1" in said
+        assert f'  {file}:3: stat in [archive]: no such key; did you mean "state"?' in said
+        assert f'  {file}:6: pace in [account.home]: "politer" is none of polite, brisk, unlimited, nor a table' in said
+        assert any(line.startswith(f"  {file}:7: api_url in [account.home]: not a server: plain http") for line in said)
+        assert f'  {file}:8: clowd in [source]: no such source; did you mean "cloud"?' in said
+        assert any(line.startswith(f'  {file}:10: every in [source.sync-module]: "5" is no length of time') for line in said)
+        assert any(line.startswith(f"  {file}:11: type in [sink.x]: missing") for line in said)
         assert f'  {file}:12: sinks: no such table; did you mean "sink"?' in said
 
     def test_one_wrong_thing_is_one_line(self, config: Load, tmp_path: Path) -> None:
         said = refusal(config, WHOLE.replace("username", "usrname") + "")
         assert said.splitlines()[1:] == [
-            f'  {tmp_path / "blinkarchive.toml"}:3: [account.home] usrname: no such key; did you mean "username"?',
-            f"  {tmp_path / 'blinkarchive.toml'}:2: [account.home] username: missing, and it has no default",
+            f'  {tmp_path / "blinkarchive.toml"}:3: usrname in [account.home]: no such key; did you mean "username"?',
+            f"  {tmp_path / 'blinkarchive.toml'}:2: username in [account.home]: missing, and it has no default",
         ]
         assert "\n" not in refusal(config, "[archive]\nin_flight = true")
 
@@ -191,7 +191,7 @@ class TestRefusing:
     def test_a_wrong_value_is_told_with_what_its_key_takes(self, config: Load, line: str, complaint: str) -> None:
         key = line.partition(" ")[0]
         said = refusal(config, f"[archive]\n{line}")
-        assert f":2: [archive] {key}: " in said
+        assert f":2: {key} in [archive]: " in said
         assert complaint in said
 
     @pytest.mark.parametrize("name", ["a__b", "-a", "a_", "a.b", "a b", "ü", "x" * 41, ""])
@@ -205,7 +205,7 @@ class TestRefusing:
         )
 
     def test_a_key_outside_a_named_table_is_told_where_it_belongs(self, config: Load) -> None:
-        assert "[account] username: a key needs a table with a name: [account.NAME]" in refusal(
+        assert "username in [account]: a key needs a table with a name: [account.NAME]" in refusal(
             config, '[account]\nusername = "x"'
         )
 
@@ -267,9 +267,10 @@ class TestEnvironment:
     def test_what_is_wrong_there_is_told_with_the_name_of_the_variable(self, config: Load) -> None:
         said = refusal(config, WHOLE, BLINKARCHIVE__ARCHIVE__IN_FLIGHT="many", BLINKARCHIVE__ACCOUNT__HOME__USRNAME="x")
         assert (
-            'BLINKARCHIVE__ARCHIVE__IN_FLIGHT in the environment: [archive] in_flight: must be a whole number, not "many"' in said
+            'BLINKARCHIVE__ARCHIVE__IN_FLIGHT in the environment: in_flight in [archive]: must be a whole number, not "many"'
+            in said
         )
-        assert "BLINKARCHIVE__ACCOUNT__HOME__USRNAME in the environment: [account.home] usrname: no such key" in said
+        assert "BLINKARCHIVE__ACCOUNT__HOME__USRNAME in the environment: usrname in [account.home]: no such key" in said
 
     def test_a_server_for_all_accounts_gives_way_to_one_for_a_single_account(self, config: Load) -> None:
         read = config(
@@ -321,8 +322,13 @@ class TestSecrets:
 
     @pytest.mark.parametrize("text", ["3", '{ enw = "X" }', "{}", '{ env = "A", file = "B" }', '{ env = "" }', '""', '["x"]'])
     def test_what_says_no_place_for_a_secret_is_refused(self, config: Load, text: str) -> None:
-        with pytest.raises(ConfigError, match=r"password: must be one of"):
+        with pytest.raises(ConfigError, match=r"password in \[account\.home\]: must be one of"):
             self.account(config, text)
+
+    @pytest.mark.parametrize("line", ["password = 3", "pasword = 3", 'token = "x"', 'pace = "x"'])
+    def test_what_is_told_of_a_secrets_key_is_not_hidden_as_a_secret(self, config: Load, line: str) -> None:
+        said = refusal(config, f'[account.home]\nusername = "x"\n{line}')
+        assert redact(said) == said
 
     def test_a_password_shows_nowhere(self, config: Load) -> None:
         read = self.account(config, '"hunter2-hunter2"')
@@ -431,21 +437,21 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("line", "complaint"),
         [
-            ("number = 1.5", "number: must be a whole number"),
-            ("ratio = nan", "ratio: must be a number"),
-            ("flag = 1", "flag: must be true or false, not 1"),
-            ("wait = 5", "wait: must be a length of time"),
-            ("wait = true", "wait: must be a length of time"),
-            ("part = 0.0", "part: must be a size"),
-            ('key = { env = "MISSING" }', "key: environment variable MISSING holds nothing"),
-            ('level = "medium"', 'level: "medium" is none of low, high, 3'),
-            ("colour = true", "colour: true is none of red, green"),
-            ('names = "a"', 'names: must be a list: [ …, … ], not "a"'),
-            ("names = [1]", "names: must be a text"),
-            ("headers = { a = 1 }", "headers: must be a text"),
-            ("inner = { depht = 2 }", '[sink.nas.inner] depht: no such key; did you mean "depth"?'),
-            ("either = 1.5", "either: must be a whole number, not 1.5, or must be a text"),
-            ('txet = "x"', 'txet: no such key; did you mean "text"?'),
+            ("number = 1.5", "number in [sink.nas]: must be a whole number"),
+            ("ratio = nan", "ratio in [sink.nas]: must be a number"),
+            ("flag = 1", "flag in [sink.nas]: must be true or false, not 1"),
+            ("wait = 5", "wait in [sink.nas]: must be a length of time"),
+            ("wait = true", "wait in [sink.nas]: must be a length of time"),
+            ("part = 0.0", "part in [sink.nas]: must be a size"),
+            ('key = { env = "MISSING" }', "key in [sink.nas]: environment variable MISSING holds nothing"),
+            ('level = "medium"', 'level in [sink.nas]: "medium" is none of low, high, 3'),
+            ("colour = true", "colour in [sink.nas]: true is none of red, green"),
+            ('names = "a"', 'names in [sink.nas]: must be a list: [ …, … ], not "a"'),
+            ("names = [1]", "names in [sink.nas]: must be a text"),
+            ("headers = { a = 1 }", "headers in [sink.nas]: must be a text"),
+            ("inner = { depht = 2 }", 'depht in [sink.nas.inner]: no such key; did you mean "depth"?'),
+            ("either = 1.5", "either in [sink.nas]: must be a whole number, not 1.5, or must be a text"),
+            ('txet = "x"', 'txet in [sink.nas]: no such key; did you mean "text"?'),
         ],
     )
     def test_a_wrong_option_is_told_with_its_sink_and_what_it_takes(self, config: Load, line: str, complaint: str) -> None:
@@ -456,7 +462,7 @@ class TestOptions:
         assert ":4: " in str(refused.value)
 
     def test_what_the_options_themselves_refuse_is_told_with_the_sink(self, config: Load) -> None:
-        with pytest.raises(ConfigError, match=r"\[sink\.nas\] this text is impossible"):
+        with pytest.raises(ConfigError, match=r"\[sink\.nas\]: this text is impossible"):
             options(Everything, self.sink(config, 'text = "impossible"'))
 
     def test_what_is_wrong_with_several_sinks_is_told_at_once(self, config: Load) -> None:
@@ -470,9 +476,9 @@ class TestOptions:
         )
         with pytest.raises(ConfigError, match=r"3 things") as refused:
             sink_options(read.sinks.values(), kind)
-        assert "[sink.a] text: missing" in str(refused.value)
-        assert '[sink.b] text: must be a text: "…", not 1' in str(refused.value)
-        assert ":10: [sink.d] type: no plugin for y" in str(refused.value)
+        assert "text in [sink.a]: missing" in str(refused.value)
+        assert 'text in [sink.b]: must be a text: "…", not 1' in str(refused.value)
+        assert ":10: type in [sink.d]: no plugin for y" in str(refused.value)
         assert sink_options([read.sinks[SinkName("c")]], kind) == {"c": Everything(text="t")}
 
     def test_options_that_no_table_can_fill_are_the_plugins_fault(self, config: Load) -> None:
