@@ -75,7 +75,7 @@ class Index:
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="index")
         opened = thread.submit(_open, where, clock=clock, read_only=read_only, files=files or Files())
         try:
-            sql, archive_id = await asyncio.shield(asyncio.wrap_future(opened))
+            sql, archive_id = await asyncio.wrap_future(opened)
             yield cls(sql, thread, archive_id)
         finally:
             thread.submit(_close, opened)  # in its turn: after every change that was asked for
@@ -275,5 +275,5 @@ def _open(where: str | Path, *, clock: Clock, read_only: bool, files: Files) -> 
 
 
 def _close(opened: Future[tuple[Sql, str]]) -> None:
-    if opened.exception() is None:
+    if not opened.cancelled() and opened.exception() is None:
         opened.result()[0].close()

@@ -112,7 +112,14 @@ def _engine(url: sa.URL, path: Path | None, *, read_only: bool) -> sa.Engine:
     if path is not None and read_only:
         url = url.set(database=f"file:{quote(str(path.absolute()))}", query={"mode": "ro", "uri": "true"})
     try:
-        engine = sa.create_engine(url, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_pre_ping=path is None)
+        engine = sa.create_engine(
+            url,
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=0,
+            pool_pre_ping=path is None,
+            execution_options={"postgresql_readonly": read_only},
+        )
     except ModuleNotFoundError as error:
         raise ConfigError(f"the index's database needs the Python package {error.name}") from error
     if path is not None:

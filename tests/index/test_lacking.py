@@ -262,5 +262,9 @@ async def test_clips_that_only_their_source_has_are_known_as_such(index: Index) 
         (clip(1).id, clip(1).recorded_at),
         (clip(3).id, clip(3).recorded_at),
     ]
+    for _ in range(10):
+        for sink in BOTH:
+            await index.failed(clip(1).id, sink, "the source no longer lists it", counts=True)
+    assert await index.unstored("home", SourceName.CLOUD, BOTH) == [(clip(3).id, clip(3).recorded_at)]
     assert await index.unstored("other", SourceName.CLOUD, BOTH) == []
     assert await index.unstored("home", SourceName.SYNC_MODULE, [NAS]) == [(local.id, local.recorded_at)]
