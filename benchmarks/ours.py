@@ -40,7 +40,7 @@ def command(cloud: Cloud, folder: Path, *, at_once: int = 16, env: Mapping[str, 
         f"""
         [archive]
         state = {str(folder / "state")!r}
-        in_flight = {at_once}
+        in_flight = {2 * at_once}
 
         [account.home]
         username = {cloud.username!r}

@@ -22,12 +22,12 @@ def needs(program: str) -> None:
 
 
 def version(*argv: str) -> str:
-    """The first line a program says of itself; "" when it is not there."""
+    """The first two words a program says of itself: its name and its version; "" when it is not there."""
     try:
         said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return said.splitlines()[0].strip() if said else ""
+    return " ".join(said.split()[:2])
 
 
 def curl(cloud: Cloud, *, at_once: int = 16, then: str = "") -> Rival:
