@@ -69,8 +69,8 @@ def _machine() -> list[str]:
     return [
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores, shared by both sides",
         f"Python {platform.python_version()}; {'; '.join(tool for tool in tools if tool)}",
-        "The cloud is `blinkarchive.simulator`, in a process of its own. No sign-in is measured: blinkarchive has signed in before,\n"
-        "  curl and blinkpy are given a token, curl the addresses too. blinkpy is unmodified but for its base address.",
+        "The cloud is `blinkarchive.simulator`, in a process of its own. No sign-in is measured: blinkarchive has signed in\n"
+        "  before, curl and blinkpy are given a token, curl the addresses too. blinkpy is unmodified but for its base address.",
     ]
 
 
