@@ -320,15 +320,15 @@ async def test_what_is_there_already_is_made_durable_before_it_is_said_to_be_the
     assert done == ["sync", "sync_folder"]
 
 
-async def test_flushes_run_side_by_side(folder: Path, make_content: MakeContent) -> None:
-    together = threading.Barrier(THREADS)
+async def test_sixteen_flushes_run_side_by_side(folder: Path, make_content: MakeContent) -> None:
+    together = threading.Barrier(16)
 
     def before(name: str, _what: Path | int) -> None:
         if name == "sync":
             together.wait(timeout=20)
 
     async with open_disk(options(folder), Step(before)) as sink, asyncio.TaskGroup() as group:
-        for number in range(THREADS):
+        for number in range(16):
             group.create_task(sink.put(Key(f"{number}.mp4"), make_content(10)))
 
 
@@ -655,6 +655,23 @@ async def test_drafts_of_dead_runs_go_and_those_of_living_ones_stay(
     assert all(other.exists() for other in others)
 
 
+async def test_a_draft_that_is_being_written_is_not_swept_by_another_run(folder: Path, make_content: MakeContent) -> None:
+    writing, go_on = threading.Event(), threading.Event()
+
+    def before(name: str, _what: Path | int) -> None:
+        if name == "sync":
+            writing.set()
+            go_on.wait(timeout=20)
+
+    async with open_disk(options(folder), Step(before)) as sink, open_disk(options(folder)) as other:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(sink.put(KEY, make_content(SIZE)))
+            await asyncio.to_thread(writing.wait, 20)
+            await other.put(Key("porch/2026/05/other.mp4"), make_content(10))
+            go_on.set()
+        assert await names(sink) == [KEY, "porch/2026/05/other.mp4"]
+
+
 async def test_drafts_go_even_when_the_clip_is_there_already(
     folder: Path, make_content: MakeContent, leftovers: tuple[Path, Path]
 ) -> None:
@@ -699,3 +716,14 @@ async def test_a_cancelled_put_cleans_up_before_the_sink_is_closed(folder: Path,
         assert await names(sink) == []
         go_on.set()
     assert everything_in(folder) == []
+
+
+async def test_leaving_a_reader_early_closes_its_file_at_once(folder: Path, make_content: MakeContent) -> None:
+    async with open_disk(options(folder)) as sink:
+        await sink.put(KEY, make_content(SIZE))
+        before = len(os.listdir("/dev/fd"))
+        async with sink.open(KEY) as chunks:
+            await anext(chunks)
+            assert len(os.listdir("/dev/fd")) == before + 1
+        assert len(os.listdir("/dev/fd")) == before
+        del chunks  # it was kept until here: no collector closed it
