@@ -47,10 +47,12 @@ def open_engine(
             _judge(found, version, engine.url, read_only=read_only)
             if path is not None and not read_only:
                 _write_ahead(engine)
-            if found != version:
+            if found is None and version == schema.VERSION:
+                _make_tables(engine, clock)
+            elif found != version:
                 if path is not None and found is not None:
                     _back_up(engine, path, path.with_name(f"{path.name}.before-{version}"), files)
-                _migrate(engine, migrations, clock)
+                migrate(engine, migrations)
     except BaseException:
         engine.dispose()
         raise
@@ -195,8 +197,17 @@ def _back_up(engine: sa.Engine, path: Path, target: Path, files: Files) -> None:
     files.sync_folder(path.parent)
 
 
-def _migrate(engine: sa.Engine, migrations: str, clock: Clock) -> None:
-    """Take every step that is missing, all in one transaction; a new index gets its identity in it too."""
+def _make_tables(engine: sa.Engine, clock: Clock) -> None:
+    """A new index, as all the steps together would have made it (a test compares them), and its identity; all or nothing."""
+    with engine.begin() as connection:
+        schema.metadata.create_all(connection)
+        connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+        connection.execute(sa.text("INSERT INTO alembic_version VALUES (:version)"), {"version": schema.VERSION})
+        connection.execute(schema.archive.insert(), {"id": str(uuid.uuid4()), "made_at": clock.now()})
+
+
+def migrate(engine: sa.Engine, migrations: str = MIGRATIONS) -> None:
+    """Take every step that is missing, all in one transaction."""
     # Half a second, that only a migration pays.
     from alembic import command
     from alembic.config import Config
@@ -215,7 +226,5 @@ def _migrate(engine: sa.Engine, migrations: str, clock: Clock) -> None:
                 raise IndexUnusable(
                     f"the index {engine.url.database} could not be brought up to date: {len(broken)} rows hang loose"
                 )
-            if connection.execute(sa.select(schema.archive.c.id)).first() is None:
-                connection.execute(schema.archive.insert(), {"id": str(uuid.uuid4()), "made_at": clock.now()})
         if isinstance(raw, sqlite3.Connection):
             raw.execute("PRAGMA foreign_keys = ON")

@@ -21,7 +21,7 @@ from blinkarchive.clock import ManualClock
 from blinkarchive.errors import ArchiveBusy, ArchiveError, ConfigError, IndexUnusable, NothingArchived
 from blinkarchive.files import Files
 from blinkarchive.index import Index, schema
-from blinkarchive.index.opening import open_engine, translated
+from blinkarchive.index.opening import migrate, open_engine, translated
 from blinkarchive.model import Clip
 from tests.index.facts import CLOUD, NAS, clip, copy, name
 
@@ -265,21 +265,19 @@ def test_another_writer_is_said(tmp_path: Path) -> None:
 # Bringing it up to date
 
 
-async def test_the_migrations_make_the_schema_that_the_program_uses(path: Path, clock: ManualClock) -> None:
-    engine = open_engine(path, clock=clock, read_only=False, files=Files())
-    with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
-        assert MigrationContext.configure(connection).get_current_revision() == schema.VERSION
-        made = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'alembic%' AND sql IS NOT NULL ORDER BY name"
-        by_steps = connection.exec_driver_sql(made).all()
-    engine.dispose()
-    straight = sa.create_engine("sqlite://")
-    with straight.begin() as connection:
-        schema.metadata.create_all(connection)
-        assert [(name, _words(sql)) for name, sql in by_steps] == [
-            (name, _words(sql)) for name, sql in connection.exec_driver_sql(made)
-        ]
-    straight.dispose()
+async def test_the_migrations_make_the_schema_that_a_new_index_has(path: Path, clock: ManualClock) -> None:
+    made = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
+    by_steps, at_once = sa.create_engine("sqlite://"), open_engine(path, clock=clock, read_only=False, files=Files())
+    migrate(by_steps)
+    tables = []
+    for engine in (by_steps, at_once):
+        with engine.connect() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+            assert MigrationContext.configure(connection).get_current_revision() == schema.VERSION
+            found = connection.exec_driver_sql(made).all()
+            tables.append([(name, _words(sql)) for name, sql in found if name != "alembic_version"])
+        engine.dispose()
+    assert tables[0] == tables[1]
 
 
 def _words(sql: str) -> list[str]:
