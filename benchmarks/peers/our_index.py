@@ -24,7 +24,7 @@ async def main(index: str, wanted: str) -> None:
     lacking = 0
     async with Index.open(Path(index), clock=Clock(), read_only=True) as opened:
         for page in pages_of(clips, PAGE):
-            lacking += sum(bool(standing.lacking) for standing in await opened.lacking(page, [SINK], named))
+            lacking += sum(standing is not None for standing in await opened.lacking(page, [SINK], named))
         took = time.perf_counter() - began
     print(took, lacking)
 

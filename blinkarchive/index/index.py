@@ -118,12 +118,13 @@ class Index:
 
     # How clips stand -------------------------------------------------------------------------------------------------
 
-    async def lacking(self, clips: Sequence[Clip], sinks: Sequence[SinkName], name: Callable[[Clip], Key]) -> list[Standing]:
-        """How each of the clips stands with the sinks, in the order given: one look-up, whatever the number of clips.
+    async def lacking(
+        self, clips: Sequence[Clip], sinks: Sequence[SinkName], name: Callable[[Clip], Key]
+    ) -> list[Standing | None]:
+        """How each clip that any of the sinks lacks stands with them, and None for one that none lacks, in the order given.
 
-        A clip that was not seen before is taken in, under the key that `name` gives it (called in another thread) and that it
-        has for ever. One that some sink lacks comes with the facts that it had then. One that none lacks comes as it was
-        given, with its key and nothing else: there is nothing to do about it.
+        It is one look-up, whatever the number of clips. A clip that was not seen before is taken in, under the key that `name`
+        gives it (called in another thread) and that it has for ever; its facts too stay as they were then.
 
         Raises `ArchiveError` when two different clips would have the same key; then none of them is taken in.
         """

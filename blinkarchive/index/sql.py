@@ -106,9 +106,9 @@ class Sql:
         self._numbered: dict[SinkName, int] = {}
         self._given = _given(engine.dialect.name)
         self._these = sa.select(clip.c.n).where(clip.c.id.in_(self._given)).subquery()
-        #: Of given clips, those that are known: with their keys, and whether any of some sinks lacks them.
+        #: Of given clips, those that are known, and whether any of some sinks lacks them. Two indexes alone answer it.
         lacked = sa.exists().where(copy.c.clip == clip.c.n, copy.c.sink.in_(_SINKS), LACKING)
-        self._known = sa.select(clip.c.id, clip.c.key, lacked).where(clip.c.id.in_(self._given))
+        self._known = sa.select(clip.c.id, lacked).where(clip.c.id.in_(self._given))
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -143,29 +143,26 @@ class Sql:
 
     # How clips stand -------------------------------------------------------------------------------------------------
 
-    def lacking(self, clips: Sequence[Clip], sinks: Sequence[SinkName], name: Callable[[Clip], Key]) -> list[Standing]:
+    def lacking(self, clips: Sequence[Clip], sinks: Sequence[SinkName], name: Callable[[Clip], Key]) -> list[Standing | None]:
         with self._transaction() as connection:
             numbers = self._numbers(connection, sinks)
             # Sorted: in the order of the tree that they are looked up in.
             asked = {"given": sorted([c.id for c in clips]), "sinks": _numbers_of(numbers)}
-            known = connection.execute(self._known, asked).all()
-            all_lacking = None in numbers.values()
-            complete = {id_: key for id_, key, lacking in known if not (lacking or all_lacking)}
+            known: dict[ClipId, bool] = dict(connection.execute(self._known, asked).all())
             standings = {}
-            if len(complete) < len(known):
-                rest = [id_ for id_, _, _ in known if id_ not in complete]
+            if rest := list(known) if None in numbers.values() else [id_ for id_, lacking in known.items() if lacking]:
                 standings = {s.clip.id: s for s in self._standings(connection, self._these, numbers, given=rest)}
-            if new := {c.id: c for c in clips if c.id not in complete and c.id not in standings}:
+            if new := {c.id: c for c in clips if c.id not in known}:
                 standings |= {s.clip.id: s for s in self._discover(connection, list(new.values()), numbers, name)}
-        return [standings.get(c.id) or Standing(clip=c, key=complete[c.id]) for c in clips]
+        return [standings.get(c.id) for c in clips]
 
     def _discover(
         self, connection: sa.Connection, clips: Sequence[Clip], numbers: Numbers, name: Callable[[Clip], Key]
     ) -> list[Standing]:
         """Take new clips in: from now on they are pending for every sink, under a key that never changes."""
         keys = {c.id: name(c) for c in clips}
-        self._refuse_shared_keys(connection, keys)
         if not self._read_only:
+            self._refuse_shared_keys(connection, keys)
             now = self._clock.now()
             connection.execute(clip.insert(), [_clip_row(c) | {"key": keys[c.id], "found_at": now} for c in clips])
             pending = (
@@ -177,7 +174,7 @@ class Sql:
                 copy.insert().from_select(["clip", "sink", "recorded_at", "state"], pending), {"given": list(keys)}
             )
         needs = tuple(Need(sink=s) for s in numbers)
-        return [Standing(clip=c, key=keys[c.id], lacking=needs) for c in clips]
+        return [Standing(clip=c, key=keys[c.id], lacking=needs) for c in clips if needs]
 
     def _refuse_shared_keys(self, connection: sa.Connection, keys: Mapping[ClipId, Key]) -> None:
         """Two clips under one name would be taken for each other: better no archive run than that."""

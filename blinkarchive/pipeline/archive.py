@@ -200,7 +200,7 @@ class Archive:
             waiting.extend(wanted)
             standings = await self._index.lacking([ref.clip for ref in wanted], self._sinks, self._namer)
             for standing in standings:
-                if not standing.lacking:
+                if standing is None:
                     ended("known")
                 elif self._ask.dry_run:
                     self._planned(standing)

@@ -12,29 +12,39 @@ import pytest
 from blinkarchive.clock import ManualClock
 from blinkarchive.errors import ArchiveError
 from blinkarchive.index import Index
-from blinkarchive.model import ClipId, Key, Need, SourceName, Standing, State
+from blinkarchive.model import Clip, ClipId, Key, Need, SinkName, SourceName, Standing, State
 from tests.index.facts import CLOUD, NAS, T0, THIRD, clip, copy, listening, name
 
 BOTH = (NAS, CLOUD)
 
 
+def lacked_by(number: int, *sinks: SinkName) -> Standing:
+    """How a clip stands that nobody holds and nothing has happened to."""
+    one = clip(number)
+    return Standing(clip=one, key=name(one), lacking=tuple(Need(sink=sink) for sink in sinks))
+
+
+async def standing_of(index: Index, one: Clip, *sinks: SinkName) -> Standing:
+    (standing,) = await index.standings([one.id], sinks)
+    return standing
+
+
 async def test_a_new_clip_is_lacked_by_every_sink(index: Index) -> None:
-    (standing,) = await index.lacking([clip(1)], BOTH, name)
-    assert standing == Standing(clip=clip(1), key=name(clip(1)), lacking=(Need(sink=NAS), Need(sink=CLOUD)))
+    assert await index.lacking([clip(1)], BOTH, name) == [lacked_by(1, NAS, CLOUD)]
 
 
 async def test_a_clip_that_nobody_lacks_has_nothing_to_do(index: Index) -> None:
     await index.lacking([clip(1)], BOTH, name)
     await index.record(copy(clip(1), NAS))
     await index.record(copy(clip(1), CLOUD))
-    assert await index.lacking([clip(1)], BOTH, name) == [Standing(clip=clip(1), key=name(clip(1)))]
+    assert await index.lacking([clip(1), clip(2)], BOTH, name) == [None, lacked_by(2, *BOTH)]
 
 
 async def test_one_sink_that_holds_a_clip_says_nothing_of_another(index: Index) -> None:
     await index.lacking([clip(1)], BOTH, name)
     await index.record(copy(clip(1), NAS))
     (standing,) = await index.lacking([clip(1)], BOTH, name)
-    assert (standing.lacking, standing.held) == ((Need(sink=CLOUD),), (copy(clip(1), NAS),))
+    assert standing == Standing(clip=clip(1), key=name(clip(1)), lacking=(Need(sink=CLOUD),), held=(copy(clip(1), NAS),))
 
 
 async def test_answers_come_in_the_order_of_the_question_one_for_each_clip(index: Index) -> None:
@@ -43,24 +53,24 @@ async def test_answers_come_in_the_order_of_the_question_one_for_each_clip(index
     asked = [clip(number) for number in (5, 3, 4, 3, 5)]
     for _ in range(2):
         answers = await index.lacking(asked, [NAS], name)
-        assert [answer.clip for answer in answers] == asked
-        assert [bool(answer.lacking) for answer in answers] == [True, False, True, False, True]
+        assert answers == [lacked_by(5, NAS), None, lacked_by(4, NAS), None, lacked_by(5, NAS)]
 
 
 async def test_no_clips_and_no_sinks_are_fair_questions(index: Index) -> None:
     assert await index.lacking([], BOTH, name) == []
-    assert await index.lacking([clip(1)], [], name) == [Standing(clip=clip(1), key=name(clip(1)))]
+    for _ in range(2):
+        assert await index.lacking([clip(1)], [], name) == [None]
     assert await index.backlog([]) == await index.pending([]) == []
     assert (await index.summary([])).sinks == ()
 
 
 async def test_a_renamed_camera_moves_no_clip_that_is_known(index: Index) -> None:
-    await index.lacking([clip(1)], [NAS], name)
-    (standing,) = await index.lacking([clip(1, camera="Porch")], [NAS], name)
-    assert (standing.key, standing.clip) == (Key("Front Door/cloud:home:1.mp4"), clip(1))
+    for camera in ("Front Door", "Porch"):
+        assert await index.lacking([clip(1, camera=camera)], [NAS], name) == [lacked_by(1, NAS)]
     await index.record(copy(clip(1), NAS))
-    (standing,) = await index.lacking([clip(1, camera="Porch")], [NAS], name)
-    assert standing.key == Key("Front Door/cloud:home:1.mp4")
+    assert await index.lacking([clip(1, camera="Porch")], [NAS], name) == [None]
+    (standing,) = await index.standings([clip(1).id], [NAS])
+    assert (standing.clip, standing.key) == (clip(1), Key("Front Door/cloud:home:1.mp4"))
 
 
 async def test_a_page_of_known_clips_is_one_question_and_no_change(index: Index) -> None:
@@ -68,7 +78,7 @@ async def test_a_page_of_known_clips_is_one_question_and_no_change(index: Index)
     await index.lacking(page, BOTH, name)
     await asyncio.gather(*(index.record(copy(one, sink)) for one in page for sink in BOTH))
     with listening() as heard:
-        assert not any(standing.lacking for standing in await index.lacking(page, BOTH, name))
+        assert await index.lacking(page, BOTH, name) == [None] * len(page)
     assert len(heard.questions) == 1
     assert heard.changes == []
 
@@ -93,10 +103,9 @@ async def test_new_clips_of_a_page_are_taken_in_together(index: Index) -> None:
 async def test_an_id_may_hold_any_letters(index: Index, id_: str) -> None:
     odd = clip(1, id=ClipId(id_), camera=id_)
     for _ in range(2):
-        (standing,) = await index.lacking([odd], [NAS], name)
-        assert standing.clip == odd
+        assert await index.lacking([odd], [NAS], name) == [Standing(clip=odd, key=name(odd), lacking=(Need(sink=NAS),))]
     await index.record(copy(odd, NAS))
-    assert (await index.lacking([odd], [NAS], name))[0].lacking == ()
+    assert await index.lacking([odd], [NAS], name) == [None]
 
 
 async def test_two_clips_never_share_a_key(index: Index) -> None:
@@ -114,7 +123,8 @@ async def test_a_sink_that_joins_later_lacks_all_that_was_ever_found(index: Inde
     for number in range(5):
         await index.record(copy(clip(number), NAS))
     assert len(await index.backlog([NAS, THIRD])) == 5
-    assert [s.lacking for s in await index.lacking([clip(2)], [NAS, THIRD], name)] == [(Need(sink=THIRD),)]
+    assert (await standing_of(index, clip(2), NAS, THIRD)).lacking == (Need(sink=THIRD),)
+    assert await index.lacking([clip(2)], [THIRD], name) == [lacked_by(2, THIRD)]
 
 
 async def test_a_sink_that_was_not_asked_about_lacks_the_clip_too(index: Index) -> None:
@@ -179,7 +189,7 @@ async def test_a_stored_copy_forgets_its_failures(index: Index) -> None:
     await index.failed(clip(1).id, NAS, "cut short", counts=True)
     await index.record(copy(clip(1), NAS))
     await index.lost(clip(1).id, NAS, "gone from the disk")
-    (standing,) = await index.lacking([clip(1)], [NAS], name)
+    standing = await standing_of(index, clip(1), NAS)
     assert standing.lacking == (Need(sink=NAS, reason="gone from the disk"),)
 
 
@@ -197,7 +207,7 @@ async def test_the_tenth_try_that_counts_gives_the_clip_up_and_it_stays_lacking(
         clock.advance(60)
         states.append(await index.failed(clip(1).id, NAS, f"try {number}", counts=True))
     assert states == [State.FAILED] * 9 + [State.GAVE_UP] * 2
-    (standing,) = await index.lacking([clip(1)], BOTH, name)
+    standing = await standing_of(index, clip(1), *BOTH)
     given_up = Need(sink=NAS, state=State.GAVE_UP, tries=11, tried_at=clock.now(), reason="try 10")
     assert standing.lacking == (given_up, Need(sink=CLOUD))
 
@@ -205,13 +215,13 @@ async def test_the_tenth_try_that_counts_gives_the_clip_up_and_it_stays_lacking(
 async def test_a_try_that_does_not_count_leaves_its_reason_and_nothing_else(index: Index, clock: ManualClock) -> None:
     await index.lacking([clip(1)], [NAS], name)
     assert await index.failed(clip(1).id, NAS, "offline", counts=False) is State.PENDING
-    (standing,) = await index.lacking([clip(1)], [NAS], name)
+    standing = await standing_of(index, clip(1), NAS)
     assert standing.lacking == (Need(sink=NAS, reason="offline"),)
     tried_at = clock.now()
     await index.failed(clip(1).id, NAS, "cut short", counts=True)
     clock.advance(60)
     assert await index.failed(clip(1).id, NAS, "offline again", counts=False) is State.FAILED
-    (standing,) = await index.lacking([clip(1)], [NAS], name)
+    standing = await standing_of(index, clip(1), NAS)
     assert standing.lacking == (Need(sink=NAS, state=State.FAILED, tries=1, tried_at=tried_at, reason="offline again"),)
 
 
@@ -226,10 +236,11 @@ async def test_what_the_owner_excludes_is_neither_lacking_nor_held(index: Index)
     await index.lacking([clip(1)], BOTH, name)
     assert await index.exclude(clip(1).id, NAS, "not wanted") is State.EXCLUDED
     assert await index.failed(clip(1).id, NAS, "tried anyway", counts=True) is State.EXCLUDED
-    assert await index.lacking([clip(1)], [NAS], name) == [Standing(clip=clip(1), key=name(clip(1)))]
+    assert await index.lacking([clip(1)], [NAS], name) == [None]
+    assert await standing_of(index, clip(1), NAS) == Standing(clip=clip(1), key=name(clip(1)))
     assert await index.pending([NAS]) == []
     await index.lost(clip(1).id, NAS, "wanted after all")
-    assert [need.sink for need in (await index.lacking([clip(1)], BOTH, name))[0].lacking] == [NAS, CLOUD]
+    assert [need.sink for need in (await standing_of(index, clip(1), *BOTH)).lacking] == [NAS, CLOUD]
     await index.record(copy(clip(1), NAS))
     assert await index.exclude(clip(1).id, NAS, "too late") is State.STORED
 

@@ -14,7 +14,7 @@ from blinkarchive.clock import ManualClock
 from blinkarchive.errors import ArchiveError
 from blinkarchive.index import Index
 from blinkarchive.index.index import GROUP
-from blinkarchive.model import Clip, Key, State
+from blinkarchive.model import Clip, Key, Need, Standing, State
 from tests.index.facts import CLOUD, NAS, clip, copy, listening, name
 
 
@@ -90,8 +90,8 @@ async def test_a_change_that_cannot_be_made_fails_alone(index: Index) -> None:
     with pytest.raises(ArchiveError, match="cloud:home:404"):
         await bad
     assert [task.result() for task in good] == [State.FAILED] * 10
-    needs = [standing.lacking[0] for standing in await index.lacking(clips, [NAS], name)]
-    assert [need.tries for need in needs] == [1] * 10
+    standings = await index.standings([one.id for one in clips], [NAS])
+    assert [standing.lacking[0].tries for standing in standings] == [1] * 10
 
 
 async def test_callers_that_leave_take_nothing_from_the_others(index: Index) -> None:
@@ -105,8 +105,7 @@ async def test_callers_that_leave_take_nothing_from_the_others(index: Index) -> 
         await settle()
     ended = await asyncio.gather(*tasks, return_exceptions=True)
     assert [isinstance(end, asyncio.CancelledError) for end in ended] == [True, False] * 10
-    lacked = {standing.clip.id for standing in await index.lacking(clips, [NAS], name) if standing.lacking}
-    assert not lacked & {one.id for one in clips[1::2]}
+    assert await index.lacking(clips[1::2], [NAS], name) == [None] * 10
     await asyncio.gather(*(index.record(copy(one, NAS)) for one in clips))
     assert (await index.summary([NAS])).sinks[0].stored == len(clips)
 
@@ -170,10 +169,14 @@ async def test_a_reader_changes_nothing(index: Index, path: Path, clock: ManualC
     await index.record(copy(clip(1), NAS))
     async with Index.open(path, clock=clock, read_only=True) as reader:
         assert reader.archive_id == index.archive_id
-        (known, new) = await reader.lacking([clip(1), clip(2)], [NAS, CLOUD], name)
-        assert [need.sink for need in known.lacking] == [CLOUD]
-        assert known.held == (copy(clip(1), NAS),)
-        assert [need.sink for need in new.lacking] == [NAS, CLOUD]
+        assert await reader.lacking([clip(1), clip(2)], [NAS], name) == [
+            None,
+            Standing(clip=clip(2), key=name(clip(2)), lacking=(Need(sink=NAS),)),
+        ]
+        assert await reader.lacking([clip(1), clip(2)], [NAS, CLOUD], name) == [
+            Standing(clip=clip(1), key=name(clip(1)), lacking=(Need(sink=CLOUD),), held=(copy(clip(1), NAS),)),
+            Standing(clip=clip(2), key=name(clip(2)), lacking=(Need(sink=NAS), Need(sink=CLOUD))),
+        ]
         assert [standing.clip for standing in await reader.pending([NAS, CLOUD])] == [clip(1)]
         assert len(await reader.backlog([NAS, CLOUD])) == 1
         nas, cloud = (await reader.summary([NAS, CLOUD])).sinks

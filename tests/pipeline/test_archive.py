@@ -225,7 +225,7 @@ async def test_a_lost_clip_breaks_the_sum(house: House) -> None:
         def __getattr__(self, name: str) -> object:
             return getattr(self._index, name)
 
-        async def lacking(self, *args: object, **kwargs: object) -> list[Standing]:
+        async def lacking(self, *args: object, **kwargs: object) -> list[Standing | None]:
             return (await self._index.lacking(*args, **kwargs))[:-1]  # type: ignore[arg-type]  # handed on
 
     report = await house.run(Listing(*(found(n) for n in range(5))), wrap=Forgets)  # type: ignore[arg-type]  # a fault
