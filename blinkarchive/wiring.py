@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from blinkarchive.blink import Blink, Endpoints, import_blinkpy
+from blinkarchive import blink as client  # its names load aiohttp when they are used: only who talks to Blink waits for that
 from blinkarchive.clock import Clock
 from blinkarchive.config import AccountConfig, Config, require, sink_options
 from blinkarchive.errors import BlinkArchiveError, CodeNeeded, ConfigError, LoginNeeded, PluginError, SourceError
@@ -33,6 +33,9 @@ from blinkarchive.registry import Registry
 from blinkarchive.retry import Patience
 from blinkarchive.secret import Secret
 from blinkarchive.sources.media_list import MediaList
+
+if TYPE_CHECKING:
+    from blinkarchive.blink import Blink, Endpoints
 
 T = TypeVar("T")
 Opening = Callable[[], AbstractAsyncContextManager[Sink]]
@@ -229,11 +232,11 @@ class _Run:
             pace = Pace(account.pace, self._clock)
             blink = await stack.enter_async_context(_blink(account, self._state, self._clock, pace))
             try:
-                await blink.ensure_signed_in(account.username, account.read_password())
-            except SourceError as error:
+                await _signed_in(blink, account)
+            except (SourceError, ConfigError) as error:
                 self._progress.complete = False
                 self._progress.trouble(f"account {account.name}", str(error))
-                if isinstance(error, LoginNeeded):
+                if isinstance(error, LoginNeeded | ConfigError):
                     self._progress.login_needed.append(account.name)
                 continue
             if SourceName.CLOUD in wanted:
@@ -253,11 +256,24 @@ def _wanted(asked: Sequence[T], there: Iterable[T], what: str) -> list[T]:
 
 
 def _servers(account: AccountConfig) -> Endpoints:
-    return Endpoints.of(api_url=account.api_url, oauth_url=account.oauth_url)
+    return client.Endpoints.of(api_url=account.api_url, oauth_url=account.oauth_url)
 
 
 def _blink(account: AccountConfig, state: State, clock: Clock, pace: Pace) -> AbstractAsyncContextManager[Blink]:
-    return Blink.open(state.account(account.name), servers=_servers(account), before_request=pace.request, clock=clock)
+    return client.Blink.open(state.account(account.name), servers=_servers(account), before_request=pace.request, clock=clock)
+
+
+async def _signed_in(blink: Blink, account: AccountConfig) -> None:
+    """Be signed in without a person: by the saved tokens, else by the password, which is not read before it is needed.
+
+    Raises `LoginNeeded` or another `SourceError`, and `ConfigError` when the password cannot be read.
+    """
+    try:
+        await blink.ensure_signed_in()
+    except LoginNeeded:
+        if account.password is None:
+            raise
+        await blink.ensure_signed_in(account.username, account.read_password())
 
 
 async def sign_in(
@@ -305,7 +321,7 @@ async def import_credentials(config: Config, account: str, file: Path, *, clock:
     state = State(folder=config.archive.state)
     state.make()
     async with _blink(chosen, state, clock, Pace(chosen.pace, clock)) as blink:
-        await blink.adopt(import_blinkpy(file, servers=_servers(chosen), now=clock.now()))
+        await blink.adopt(client.import_blinkpy(file, servers=_servers(chosen), now=clock.now()))
         await blink.account_id()
     return f"Account {account} is signed in with what {file} held. That file still holds a password in clear: delete it."
 

@@ -6,14 +6,17 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from blinkarchive.blink import Blink, MediaItem, MediaPage
 from blinkarchive.clock import Clock
 from blinkarchive.errors import ListingIncomplete, LoginNeeded, Refused, SourceError
 from blinkarchive.interfaces import Batch, Body, ClipRef, LeftOut
 from blinkarchive.model import Clip, ClipId, SourceName
 from blinkarchive.pace import Pace
 from blinkarchive.retry import Patience, retry
+
+if TYPE_CHECKING:
+    from blinkarchive.blink import Blink, MediaItem, MediaPage
 
 log = logging.getLogger(__name__)
 

@@ -223,7 +223,7 @@ async def test_a_stop_ends_within_ten_seconds_with_a_true_report(house_of: House
         assert time.monotonic() - began < 10
         assert stopped.code == 130
         assert stopped.report["stopped"] is True
-        assert 5 <= stopped.counts[2] <= len(house.clips()) < 200, "a copy may be there that was not recorded yet"
+        assert stopped.counts[2] <= len(house.clips()) < 200, "a copy may be there that was not recorded yet"
         house.cloud.world.rules.latency = 0
         assert (await house("run", "--json")).code == 0
         assert set(house.clips().values()) == films(house.cloud.world)
