@@ -278,7 +278,7 @@ async def test_a_slow_reader_is_not_taken_for_a_slow_server(signed_in: Blink, cl
     cloud.routes["/slow"] = Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nxx", drip=0.01)
     async with opened(deadlines=Deadlines(patience=0.5)) as blink, blink.media("/slow") as body:
         async for _ in body.chunks:
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.6)
 
 
 async def test_a_clip_that_lasts_too_long_is_cut(hurried: Blink, cloud: Cloud) -> None:
