@@ -26,7 +26,7 @@ class Figures:
 PACES = {
     "polite": Figures(),
     "brisk": Figures(requests_per_second=5.0, burst=10, downloads=4),
-    "unlimited": Figures(requests_per_second=math.inf, burst=1, downloads=16),
+    "unlimited": Figures(requests_per_second=math.inf, burst=1, downloads=8),
 }
 """The paces that have a name."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import os
 import re
 import secrets
@@ -24,6 +25,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _PIECE = 512 * 1024
+"""Bytes that are written in one go, in a thread."""
+
+_MOST_USELESS = 8
 _LONGEST_NAME = 180
 _SPOOLED = re.compile(r"(?P<clip>[^~]+)~(?P<sha256>[0-9a-f]{32})")
 _HASHED = "long-"
@@ -43,7 +47,7 @@ class Spool:
         files: Files | None = None,
         largest: int = 512 * 1024**2,
         reserve: int = 64 * 1024**2,
-        threads: int = 16,
+        threads: int = 8,
     ) -> None:
         """`largest` is the most a clip may have, `reserve` what is left free on the disk; both in bytes."""
         self.folder = folder
@@ -52,6 +56,7 @@ class Spool:
         self._reserve = reserve
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="spool")
         self._spooled: dict[str, Path] = {}
+        self._useless: list[Path] = []
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Spool]:
@@ -60,6 +65,7 @@ class Spool:
             await self._in_thread(self._look)
             yield self
         finally:
+            await self._in_thread(self._tidy)
             self._threads.shutdown(wait=True)
 
     def _look(self) -> None:
@@ -104,9 +110,7 @@ class Spool:
         Where the other side does not say how long the clip is, it is fetched twice and both must agree.
         Raises `BadClip`, `SpoolFull`, and what `ref.open()` raises.
         """
-        async with ref.open() as body:
-            content = await self._pour(ref.clip.id, body)
-            proven = body.length is not None
+        content, proven = await self._fetch(ref)
         if not proven:
             async with ref.open() as body:
                 again = hashlib.sha256()
@@ -117,16 +121,15 @@ class Spool:
                 raise BadClip("the clip came without a length, and two fetches of it differ")
         return content
 
-    async def _pour(self, clip: ClipId, body: Body) -> Content:
-        if body.length is not None and body.length > self._largest:
-            raise BadClip(f"{body.length} bytes are more than a clip may have ({self._largest})")
-        writing = _Writing(self.folder, self._files, self._reserve + (body.length or 0))
+    async def _fetch(self, ref: ClipRef) -> tuple[Content, bool]:
+        """Fetch once. Gives the content, and whether its length was announced."""
+        writing = _Writing(self.folder, self._files)
+        name = _name(ref.clip.id)
         try:
-            async for piece in _pieces(body):
-                if writing.size + sum(map(len, piece)) > self._largest:
-                    raise BadClip(f"more than {self._largest} bytes came, which no clip has")
-                await self._in_thread(writing.add, piece)
-            content = await self._in_thread(writing.finish, _name(clip), body.length)
+            async with ref.open() as body:
+                await self._receive(body, writing)
+            # The connection and its place are free again; the rest is between us and the disk.
+            content = await self._in_thread(writing.finish, name, body.length)
         except OSError as error:
             await self._in_thread(writing.abandon)
             if is_full(error):
@@ -135,18 +138,34 @@ class Spool:
         except BaseException:
             await self._in_thread(writing.abandon)
             raise
-        self._spooled[_name(clip)] = content.path
-        return content
+        self._spooled[name] = content.path
+        return content, body.length is not None
+
+    async def _receive(self, body: Body, writing: _Writing) -> None:
+        if body.length is not None and body.length > self._largest:
+            raise BadClip(f"{body.length} bytes are more than a clip may have ({self._largest})")
+        writing.needs(self._reserve + (body.length or 0))
+        async for chunk in body.chunks:
+            writing.hold(chunk)
+            if writing.size > self._largest:
+                raise BadClip(f"more than {self._largest} bytes came, which no clip has")
+            # What is known to be the last waits for `finish`: a small clip is one hop to a thread.
+            if writing.held >= _PIECE and writing.size != body.length:
+                await self._in_thread(writing.write)
 
     async def release(self, clip: ClipId) -> None:
         """Let go of a clip's file: every sink has it, or it is of no use."""
         path = self._spooled.pop(_name(clip), None)
         if path is not None:
-            await self._in_thread(self._remove, path)
+            self._useless.append(path)
+            if len(self._useless) >= _MOST_USELESS:
+                await self._in_thread(self._tidy)
 
-    def _remove(self, path: Path) -> None:
-        with suppress(FileNotFoundError):
-            self._files.unlink(path)
+    def _tidy(self) -> None:
+        """Remove what was let go of: a few files at a time, since a hop to a thread costs more than a removal."""
+        while self._useless:
+            with suppress(FileNotFoundError):
+                self._files.unlink(self._useless.pop())
 
     @asynccontextmanager
     async def written(self, data: bytes) -> AsyncIterator[Content]:
@@ -156,7 +175,7 @@ class Spool:
         try:
             yield Content(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
         finally:
-            await self._in_thread(self._remove, path)
+            self._useless.append(path)
 
     def _write(self, path: Path, data: bytes) -> None:
         with self._files.writing(path) as fd:
@@ -175,41 +194,60 @@ class Spool:
 
 
 class _Writing:
-    """A clip's file while it is written: blocking work, one call at a time. It is opened with the first bytes."""
+    """A clip's file while it is written. It is opened with the first bytes that are written."""
 
-    def __init__(self, folder: Path, files: Files, room: int) -> None:
-        """`room` is what must be free on the disk, in bytes."""
+    def __init__(self, folder: Path, files: Files) -> None:
+        #: Bytes so far, written or held.
         self.size = 0
+        #: Bytes that are not written yet.
+        self.held = 0
+        self._pieces: list[bytes] = []
         self._folder = folder
         self._files = files
-        self._room = room
+        self._room = 0
         self._temp = folder / f".{secrets.token_hex(8)}.part"
         self._fd: int | None = None
         self._sha256 = hashlib.sha256()
 
-    def add(self, piece: list[bytes]) -> None:
-        """Write some more of the clip."""
+    def needs(self, room: int) -> None:
+        """What must be free on the disk before the first byte is written."""
+        self._room = room
+
+    def hold(self, chunk: bytes) -> None:
+        """Take bytes, to be written later."""
+        self._pieces.append(chunk)
+        self.held += len(chunk)
+        self.size += len(chunk)
+
+    def write(self) -> bytes:
+        """Write what is held, and give it back. Blocks.
+
+        One piece of some size costs little more than a small one: every call that lets other threads go on has to wait for them.
+        """
+        data = b"".join(self._pieces)
+        self._pieces, self.held = [], 0
         if self._fd is None:
-            mp4.check_first(b"".join(piece)[: mp4.FIRST])
+            mp4.check_first(data[: mp4.FIRST])
             space = os.statvfs(self._folder)
             free = space.f_bavail * space.f_frsize
             if free < self._room:
                 raise SpoolFull(f"only {free // 10**6} MB are free for the spool {self._folder}")
             self._fd = self._files.create(self._temp)
-        for chunk in piece:
-            self._sha256.update(chunk)
-            self._files.write(self._fd, chunk)
-            self.size += len(chunk)
+        self._sha256.update(data)
+        self._files.write(self._fd, data)
+        return data
 
     def finish(self, name: str, length: int | None) -> Content:
-        """Check the whole, and make it durable under its name; `length` is what was announced."""
-        if self._fd is None:
+        """Write the rest, check the whole, and make it durable under its name; `length` is what was announced. Blocks."""
+        if self.size == 0:
             raise BadClip("an empty body came")
         if length is not None and self.size != length:
             raise BadClip(f"cut: {self.size} of {length} bytes came")
+        data = self.write()
+        assert self._fd is not None
         if (written := os.fstat(self._fd).st_size) != self.size:
             raise ArchiveError(f"the spool wrote {written} of {self.size} bytes")
-        with self._temp.open("rb") as file:
+        with io.BytesIO(data) if len(data) == self.size else self._temp.open("rb") as file:
             mp4.check(file, self.size, size_is_proven=length is not None)
         self._files.sync(self._fd)
         sha256 = self._sha256.hexdigest()
@@ -226,21 +264,6 @@ class _Writing:
                 os.close(self._fd)
             with suppress(OSError):
                 self._files.unlink(self._temp)
-
-
-async def _pieces(body: Body) -> AsyncIterator[list[bytes]]:
-    """Chunks in groups of about half a megabyte: one hop to a thread for each."""
-    piece: list[bytes] = []
-    length = 0
-    async for chunk in body.chunks:
-        if chunk:
-            piece.append(chunk)
-            length += len(chunk)
-        if length >= _PIECE:
-            yield piece
-            piece, length = [], 0
-    if piece:
-        yield piece
 
 
 def _name(clip: ClipId) -> str:

@@ -41,7 +41,7 @@ def _create(folder: Folder, files: Files) -> tuple[int, Path]:
         fd = files.create(draft, 0o666)
         with suppress(OSError):  # without locks a draft is judged by its age alone
             fcntl.flock(fd, fcntl.LOCK_EX)
-        if folder.holds(draft.name, fd):
+        if folder.holds(draft.name, os.fstat(fd)):
             return fd, draft
         os.close(fd)
         with suppress(OSError):

@@ -6,9 +6,11 @@ import errno
 import fcntl
 import os
 import stat
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 from blinkarchive import SinkError, SinkUnavailable
 
@@ -53,10 +55,10 @@ class Folder:
         except FileNotFoundError:
             return None
 
-    def holds(self, name: str, fd: int) -> bool:
-        """Whether the open file is the one that stands here under that name."""
+    def holds(self, name: str, file: os.stat_result) -> bool:
+        """Whether that file is the one that stands here under that name."""
         found = self.look(name)
-        return found is not None and os.path.samestat(found, os.fstat(fd))
+        return found is not None and os.path.samestat(found, file)
 
     def enter(self, name: str) -> Folder:
         """Hold a folder in this one. Raises `FileNotFoundError`, `NotADirectoryError`, and `SinkError` for a symbolic link."""
@@ -103,6 +105,85 @@ class Folder:
         found = self.look(name)
         if found is not None and stat.S_ISLNK(found.st_mode):
             raise SinkError(f"{self.path / name} is a symbolic link: this sink follows none, so that nothing leads out of it")
+
+
+class OpenFolders:
+    """Folders below a topmost one that stay open between uses: the clips of a day go to a few, and each step costs a call."""
+
+    def __init__(self, root: Folder, most: int = 64) -> None:
+        self.root = root
+        self._most = most
+        self._lock = Lock()
+        #: Least recently used first; with how many use each just now.
+        self._open: OrderedDict[tuple[str, ...], _Entry] = OrderedDict()
+
+    @contextmanager
+    def entered(self, names: Sequence[str]) -> Iterator[Folder]:
+        """Hold a folder for a while. One that fails a use is not used again: its path may lead elsewhere by now.
+
+        Raises what `Folder.enter` raises.
+        """
+        if not names:
+            yield self.root
+            return
+        entry = self._take(tuple(names))
+        try:
+            yield entry.folder
+        except BaseException:
+            self._drop(tuple(names), entry)
+            raise
+        finally:
+            self._give_back(entry)
+
+    def _take(self, names: tuple[str, ...]) -> _Entry:
+        with self._lock:
+            if entry := self._open.get(names):
+                self._open.move_to_end(names)
+                entry.users += 1
+                return entry
+        with entered(self.root, names) as folder:
+            fresh = _Entry(Folder(folder.path, os.dup(folder.fd)))
+        with self._lock:
+            if names not in self._open:
+                self._open[names] = fresh
+                while len(self._open) > self._most:
+                    self._let_go(self._open.popitem(last=False)[1])
+            else:
+                fresh.kept = False
+            return fresh
+
+    def _drop(self, names: tuple[str, ...], entry: _Entry) -> None:
+        with self._lock:
+            if self._open.get(names) is entry:
+                self._let_go(self._open.pop(names))
+
+    def _give_back(self, entry: _Entry) -> None:
+        with self._lock:
+            entry.users -= 1
+            if not entry.users and not entry.kept:
+                entry.folder.close()
+
+    def _let_go(self, entry: _Entry) -> None:
+        entry.kept = False
+        if not entry.users:
+            entry.folder.close()
+
+    def close(self) -> None:
+        """Let go of all of them, and of the topmost one."""
+        with self._lock:
+            while self._open:
+                self._let_go(self._open.popitem()[1])
+        self.root.close()
+
+
+class _Entry:
+    """An open folder, and who uses it."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self.users = 1
+        #: Whether it stays open when nobody uses it.
+        self.kept = True
 
 
 @contextmanager

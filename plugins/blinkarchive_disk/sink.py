@@ -20,7 +20,7 @@ from blinkarchive_disk.store import Store
 
 T = TypeVar("T")
 
-THREADS = 16
+THREADS = 8
 """So many puts can wait for the disk side by side: flushes that run together cost little more than one."""
 
 

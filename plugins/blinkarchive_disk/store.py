@@ -7,20 +7,23 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from threading import Event
+from threading import Event, local
 
 from blinkarchive import AlreadyThere, ConfigError, Content, Key, NotFound, SinkError, SinkFull, SinkUnavailable, Stored
 from blinkarchive.files import Files
 from blinkarchive_disk.drafts import draft_in, sweep
-from blinkarchive_disk.folder import Folder, entered
+from blinkarchive_disk.folder import Folder, OpenFolders, entered
 from blinkarchive_disk.names import parts_of, why_not
 from blinkarchive_disk.renaming import rename_new
 from blinkarchive_disk.telling import told, where_folders_can_be_synced
 
 CHUNK = 256 * 1024
-"""Bytes read, written or handed over at a time."""
+"""Bytes copied at a time."""
+
+READ = 512 * 1024
+"""Bytes read back, or handed over, at a time."""
 
 PAGE = 256
 """Objects that a listing hands over at a time."""
@@ -56,7 +59,8 @@ class Store:
         self._min_free = min_free
         self._mode = mode
         self._rename_new = rename
-        self._root: Folder | None = None
+        self._open: OpenFolders | None = None
+        self._own = local()
         #: Folders whose own names are durable and which hold no leftovers of a killed run: looked at once, then remembered.
         self._settled: set[tuple[str, ...]] = set()
 
@@ -66,40 +70,40 @@ class Store:
         """Hold the folder. It is made when only its last part is missing. Raises `ConfigError` and `SinkUnavailable`."""
         with told(self._path):
             try:
-                self._root = Folder.hold(self._path)
+                self._open = OpenFolders(Folder.hold(self._path))
             except FileNotFoundError:
                 if not self._path.parent.is_dir():
                     raise SinkUnavailable(f"{self._path.parent} does not exist: is the disk mounted?") from None
                 with where_folders_can_be_synced():
                     self._files.make_folders(self._path)
-                self._root = Folder.hold(self._path)
+                self._open = OpenFolders(Folder.hold(self._path))
             except NotADirectoryError as error:
                 raise ConfigError(f"{self._path} is a file, not a folder") from error
 
     def close(self) -> None:
         """Let go of the folder. Closing twice, or what never was open, is no fault."""
-        if self._root is not None:
-            self._root.close()
-            self._root = None
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
-    def _held(self) -> Folder:
-        """The topmost folder, once more found to be the one that was opened."""
-        if self._root is None:
+    def _held(self) -> OpenFolders:
+        """The folders, the topmost once more found to be the one that was opened."""
+        if self._open is None:
             raise SinkUnavailable(f"{self._path} is closed")
-        self._root.check()
-        return self._root
+        self._open.root.check()
+        return self._open
 
     # -- put ----------------------------------------------------------------------------------------------------------
 
     def put(self, key: Key, content: Content, stop: Event) -> None:
         """Store a content under a key: whole or not at all, durable on return, nothing overwritten."""
         *folders, name = parts_of(key)
-        with told(self._path / key), _opened(content) as source:
-            if not self._is_taken(folders, name):
-                self._require_room(content.size)
+        with told(self._path / key), _opened(content) as (source, file):
+            if (short := self._short_of_room(content.size)) and not self._is_taken(folders, name):
+                raise SinkFull(short)
             with self._made(folders) as folder:
                 try:
-                    self._store(content, source, folder, name, stop)
+                    self._store(content, source, file, folder, name, stop)
                 except FileExistsError as error:
                     self._secure(folder, name)
                     raise AlreadyThere(f"{self._path / key} is there already") from error
@@ -108,27 +112,45 @@ class Store:
 
     def _is_taken(self, folders: list[str], name: str) -> bool:
         try:
-            with entered(self._held(), folders) as folder:
+            with self._held().entered(folders) as folder:
                 return folder.look(name) is not None
         except FileNotFoundError:
             return False
 
-    def _require_room(self, size: int) -> None:
-        """The floor keeps the disk usable for its other users; 1 % or 200 MB, whichever is more, when the owner names none."""
-        room = os.fstatvfs(self._held().fd)
+    def _short_of_room(self, size: int) -> str:
+        """What there is to say when so many bytes have no room; "" when they have.
+
+        The floor keeps the disk usable for its other users: 1 % or 200 MB, whichever is more, when the owner names none.
+        """
+        room = os.fstatvfs(self._held().root.fd)
         if room.f_blocks == 0:
-            return  # some network file systems do not say
+            return ""  # some network file systems do not say
         floor = self._min_free
         if floor is None:
             floor = max(room.f_blocks * room.f_frsize // 100, 200_000_000)
         free = room.f_bavail * room.f_frsize
-        if free - size < floor:
-            raise SinkFull(f"{self._path}: {free:,} bytes are free, and {floor:,} are to stay free (min_free)")
+        return f"{self._path}: {free:,} bytes are free, and {floor:,} are to stay free (min_free)" if free - size < floor else ""
 
     @contextmanager
     def _made(self, names: list[str]) -> Iterator[Folder]:
         """Hold a folder for writing: made where missing, its name durable, swept of what a killed run left."""
-        root = folder = self._held()
+        held, place = self._held(), tuple(names)
+        with ExitStack() as stack:
+            try:
+                if place not in self._settled:
+                    self._make(held.root, names)
+                folder = stack.enter_context(held.entered(names))
+            except FileNotFoundError:  # somebody removed it since
+                self._make(held.root, names)
+                folder = stack.enter_context(held.entered(names))
+            try:
+                yield folder
+            except BaseException:
+                self._settled.discard(place)
+                raise
+
+    def _make(self, root: Folder, names: list[str]) -> None:
+        folder = root
         try:
             for depth, name in enumerate(names):
                 try:
@@ -145,7 +167,6 @@ class Store:
                     folder.close()
                 folder = inner
             self._settle(folder, tuple(names))
-            yield folder
         finally:
             if folder is not root:
                 folder.close()
@@ -159,34 +180,34 @@ class Store:
         self._settled.update(names[:depth] for depth in range(1, len(names)))
         self._settled.add(names)
 
-    def _store(self, content: Content, source: int, folder: Folder, name: str, stop: Event) -> None:
+    def _store(self, content: Content, source: int, file: os.stat_result, folder: Folder, name: str, stop: Event) -> None:
         """Bring a content under its final name. Raises `FileExistsError` when that is taken."""
         _go_on(stop)
-        _refuse_if_taken(folder, name)
-        if self._link(content, source, folder, name):
+        if self._link(content, source, file, folder, name):
             return
+        _refuse_if_taken(folder, name)
         with draft_in(folder, self._files) as (fd, draft):
             self._copy(source, content, fd, stop)
             self._files.sync(fd)
             _go_on(stop)
             self._publish(fd, draft, folder, name)
 
-    def _link(self, content: Content, source: int, folder: Folder, name: str) -> bool:
+    def _link(self, content: Content, source: int, file: os.stat_result, folder: Folder, name: str) -> bool:
         """Give the content's own file a second name, where both are on one file system: it is whole and durable already."""
-        if os.fstat(source).st_dev != os.fstat(folder.fd).st_dev:
+        if file.st_dev != os.fstat(folder.fd).st_dev:
             return False
         final = folder.path / name
         try:
-            if stat.S_IMODE(os.fstat(source).st_mode) != self._mode:
+            if stat.S_IMODE(file.st_mode) != self._mode:
                 os.fchmod(source, self._mode)
             self._files.link(content.path, final)
         except OSError as error:
             if error.errno in _CANNOT_LINK:
                 return False
             raise
-        if not folder.holds(name, source):
+        if not folder.holds(name, file):
             with suppress(OSError):
-                if os.path.samestat(os.lstat(final), os.fstat(source)):
+                if os.path.samestat(os.lstat(final), file):
                     self._files.unlink(final)
             raise SinkUnavailable(f"{folder.path} was replaced while {name} was stored")
         return True
@@ -206,7 +227,7 @@ class Store:
             self._files.link(draft, final)
         except FileExistsError:
             # Over a network the answer to a first, successful request may have been lost and the request repeated.
-            if not folder.holds(name, fd):
+            if not folder.holds(name, os.fstat(fd)):
                 raise
         except OSError as error:
             if error.errno not in _CANNOT_LINK:
@@ -246,14 +267,21 @@ class Store:
         """Read what is stored, to say its size and hash; None when nothing is."""
         try:
             with told(self._path / key), self._object(key) as fd:
-                size, digest = 0, hashlib.sha256()
-                for chunk in _chunks(fd):
+                size, digest, buffer = 0, hashlib.sha256(), self._buffer()
+                while read := os.readv(fd, [buffer]):
                     _go_on(stop)
-                    digest.update(chunk)
-                    size += len(chunk)
+                    digest.update(buffer[:read])
+                    size += read
                 return Stored(key=key, size=size, sha256=digest.hexdigest())
         except NotFound:
             return None
+
+    def _buffer(self) -> memoryview:
+        """Where this thread reads to: one buffer for all its life, so that memory stays what it is."""
+        if not hasattr(self._own, "buffer"):
+            self._own.buffer = memoryview(bytearray(READ))
+        buffer: memoryview = self._own.buffer
+        return buffer
 
     def read(self, key: Key, start: int) -> Generator[bytes, None, None]:
         """The stored bytes from an offset on. Raises `NotFound` with the first chunk."""
@@ -265,7 +293,7 @@ class Store:
     def _object(self, key: Key) -> Iterator[int]:
         *folders, name = parts_of(key)
         try:
-            with entered(self._held(), folders) as folder:
+            with self._held().entered(folders) as folder:
                 fd = folder.open_file(name)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFound(f"{self._path / key} is not there") from error
@@ -294,7 +322,7 @@ class Store:
         # A folder may go while we walk, and a prefix need not be the name of one: no objects there.
         with (
             suppress(FileNotFoundError, NotADirectoryError),
-            entered(self._held(), names) as folder,
+            entered(self._held().root, names) as folder,
             os.scandir(folder.fd) as entries,
         ):
             for entry in entries:
@@ -319,7 +347,7 @@ class Store:
         *folders, name = parts_of(key)
         with told(self._path / key):
             try:
-                with entered(self._held(), folders) as folder:
+                with self._held().entered(folders) as folder:
                     os.close(folder.open_file(name))
                     folder.check()
                     self._files.unlink(folder.path / name)
@@ -329,7 +357,7 @@ class Store:
 
 
 def _chunks(fd: int) -> Iterator[bytes]:
-    while chunk := os.read(fd, CHUNK):
+    while chunk := os.read(fd, READ):
         yield chunk
 
 
@@ -344,15 +372,15 @@ def _go_on(stop: Event) -> None:
 
 
 @contextmanager
-def _opened(content: Content) -> Iterator[int]:
-    """The content's file, found to be as long as it is said to be."""
+def _opened(content: Content) -> Iterator[tuple[int, os.stat_result]]:
+    """The content's file and what it is, found to be as long as it is said to be."""
     with _reading(content):
         source = os.open(content.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(source)
         if not stat.S_ISREG(found.st_mode) or found.st_size != content.size:
             raise SinkError(f"{content.path}: not a file of {content.size:,} bytes, as it should be, but of {found.st_size:,}")
-        yield source
+        yield source, found
     finally:
         os.close(source)
 
