@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -31,16 +31,15 @@ PAGE = 500
 
 
 class _Change:
-    """A change that waits for its turn, and what came of it."""
+    """A change that waits for its commit, and what came of it."""
 
-    __slots__ = ("alone", "committed", "result", "work")
+    __slots__ = ("alone", "outcome", "work")
 
     def __init__(self, work: Work) -> None:
         self.work = work
-        self.committed = False
-        #: The group that it was in failed: it is made by itself.
+        #: The group that it was in failed: it is made by itself. Such changes are always the first ones of the queue.
         self.alone = False
-        self.result: Any = None
+        self.outcome: Future[Any] = Future()
 
 
 class Index:
@@ -58,6 +57,8 @@ class Index:
         self._thread = thread
         self._waiting: deque[_Change] = deque()
         self._places = asyncio.Semaphore(GROUP)
+        #: The commit that was asked for last.
+        self._commit: asyncio.Future[None] | None = None
 
     @classmethod
     @asynccontextmanager
@@ -86,35 +87,53 @@ class Index:
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(question, *arguments, **options))
 
     async def _change(self, change: Callable[..., T], *arguments: object, **options: object) -> T:
-        """Have a change made together with all others that wait. Every caller has a turn, and most find the work done."""
-        async with self._places:
-            waiting = _Change(lambda connection: change(connection, *arguments, **options))
-            self._waiting.append(waiting)
-            await self._ask(self._take_turn, waiting)
-        result: T = waiting.result
+        """Have a change made together with all others that wait."""
+        result: T = await self._make(lambda connection: change(connection, *arguments, **options))
         return result
 
-    def _take_turn(self, change: _Change) -> None:
-        """In the thread: commit all that waits.
+    async def _make(self, work: Work) -> Any:
+        async with self._places:
+            change = _Change(work)
+            self._waiting.append(change)
+            try:
+                while not change.outcome.done():
+                    await self._next_commit()
+            finally:
+                if not change.outcome.done():  # who leaves takes along what nobody has begun, or the queue had no bound
+                    with suppress(ValueError):
+                        self._waiting.remove(change)
+        return change.outcome.result()
 
-        When that fails, each change of the group is made by itself in its own turn: the guilty one gets the error.
-        """
-        if change.committed:
+    async def _next_commit(self) -> None:
+        """Wait for the commit under way, or begin the next one: all who wait share it, and none can call it off."""
+        if self._commit is None or self._commit.done():
+            self._commit = asyncio.get_running_loop().run_in_executor(self._thread, self._commit_waiting)
+        await asyncio.shield(self._commit)
+
+    def _commit_waiting(self) -> None:
+        """In the thread: commit all that waits. A group that fails goes back, to be made one by one: only the guilty fails."""
+        if not (group := self._next_group()):
             return
-        group = [change] if change.alone else [self._waiting.popleft() for _ in range(len(self._waiting))]
         try:
-            self._commit(group)
-        except Exception:
+            results = self._sql.together([change.work for change in group])
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is for the one who asked
             if len(group) == 1:
-                raise
-            for each in group:
-                each.alone = True
-            self._commit([change])
+                group[0].outcome.set_exception(error)
+                return
+            for change in group:
+                change.alone = True
+            self._waiting.extendleft(reversed(group))
+        else:
+            for change, result in zip(group, results, strict=True):
+                change.outcome.set_result(result)
 
-    def _commit(self, group: Sequence[_Change]) -> None:
-        results = self._sql.together([change.work for change in group])
-        for change, result in zip(group, results, strict=True):
-            change.result, change.committed = result, True
+    def _next_group(self) -> list[_Change]:
+        """All that waits, or the first of it where that is to be made alone; empty when all of them have left."""
+        group: list[_Change] = []
+        with suppress(IndexError):  # the queue's end: its length may change meanwhile
+            while not (group and group[-1].alone):
+                group.append(self._waiting.popleft())
+        return group
 
     # How clips stand -------------------------------------------------------------------------------------------------
 
@@ -193,7 +212,7 @@ class Index:
 
     async def record(self, copy: Copy) -> None:
         """The sink holds the clip: that was proved. Doing it again changes nothing, unless the copy is another one now."""
-        await self._change(self._sql.record, copy)
+        await self._make(copy)
 
     async def failed(self, clip: ClipId, sink: SinkName, reason: str, *, counts: bool) -> State:
         """A try failed. The tenth that counts (was the clip's own fault) makes the sink give it up. Returns the state.

@@ -200,7 +200,7 @@ def _back_up(engine: sa.Engine, path: Path, target: Path, files: Files) -> None:
 def _make_tables(engine: sa.Engine, clock: Clock) -> None:
     """A new index, as all the steps together would have made it (a test compares them), and its identity; all or nothing."""
     with engine.begin() as connection:
-        schema.metadata.create_all(connection)
+        schema.tables_for(connection.dialect.name).create_all(connection)
         connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
         connection.execute(sa.text("INSERT INTO alembic_version VALUES (:version)"), {"version": schema.VERSION})
         connection.execute(schema.archive.insert(), {"id": str(uuid.uuid4()), "made_at": clock.now()})

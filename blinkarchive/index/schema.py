@@ -126,9 +126,9 @@ UNCATALOGUED = is_state(State.STORED) & copy.c.catalogue.is_(None)
 """The sink holds the clip, and none of its catalogues says so."""
 
 # Small, since they hold only what is left to do: one answers "is it lacking?" for a clip, one "what is lacking?" for a sink.
-sa.Index("copy_lacking_by_clip", copy.c.clip, copy.c.sink, unique=True, sqlite_where=LACKING, postgresql_where=LACKING)
-sa.Index("copy_lacking_by_sink", copy.c.sink, copy.c.recorded_at, copy.c.clip, sqlite_where=LACKING, postgresql_where=LACKING)
-sa.Index("copy_uncatalogued", copy.c.sink, copy.c.clip, sqlite_where=UNCATALOGUED, postgresql_where=UNCATALOGUED)
+sa.Index("copy_lacking_by_clip", copy.c.clip, copy.c.sink, unique=True, sqlite_where=LACKING)
+sa.Index("copy_lacking_by_sink", copy.c.sink, copy.c.recorded_at, copy.c.clip, sqlite_where=LACKING)
+sa.Index("copy_uncatalogued", copy.c.sink, copy.c.clip, sqlite_where=UNCATALOGUED)
 
 listing = sa.Table(
     "listing",
@@ -172,3 +172,18 @@ good_run = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("ended_at", Moment, nullable=False),
 )
+
+
+def tables_for(dialect: str) -> sa.MetaData:
+    """All the tables, as they are to be made in this engine.
+
+    SQLite is the one that they are written for. To name an option of PostgreSQL beside SQLite's would load all that is known
+    of that engine, at every start.
+    """
+    if dialect == "sqlite":
+        return metadata
+    tables = sa.MetaData()
+    for table in metadata.sorted_tables:
+        for index in table.to_metadata(tables).indexes:
+            index.dialect_kwargs[f"{dialect}_where"] = index.dialect_options["sqlite"]["where"]
+    return tables

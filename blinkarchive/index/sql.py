@@ -49,7 +49,9 @@ UNREADABLE_KEPT = timedelta(days=90)
 REASONS_COUNTED = 100
 """How many different reasons are told apart: the most frequent ones."""
 
-Work = Callable[[sa.Connection], Any]
+Work = Copy | Callable[[sa.Connection], Any]
+"""A change: a copy that is to be recorded, or whatever else is to be done."""
+
 Numbers = Mapping[SinkName, int | None]
 """The sinks that were asked about, in that order, and their numbers; None for one that the archive has never had."""
 
@@ -83,16 +85,10 @@ class _Entry:
     """A row of `copy` as it is before a change, in the order of the columns that `_FIND` asks for."""
 
     clip: int
-    clip_key: str
     sink: int
     state: State
     tries: int
     tried_at: datetime | None
-    reason: str
-    key: str | None
-    size: int | None
-    sha256: str | None
-    stored_at: datetime | None
 
 
 class Sql:
@@ -120,9 +116,23 @@ class Sql:
             raise
 
     def together(self, works: Sequence[Work]) -> list[Any]:
-        """Do all of it in one transaction, or none of it; durable on return."""
+        """Do all of it in the order given, in one transaction, or none of it; durable on return.
+
+        Copies that follow each other are recorded at once.
+        """
+        results: list[Any] = []
+        copies: list[Copy] = []
         with self._transaction() as connection:
-            return [work(connection) for work in works]
+            for work in works:
+                if isinstance(work, Copy):
+                    copies.append(work)
+                    results.append(None)
+                else:
+                    self._record(connection, copies)
+                    copies = []
+                    results.append(work(connection))
+            self._record(connection, copies)
+        return results
 
     def close(self) -> None:
         self._engine.dispose()
@@ -277,44 +287,55 @@ class Sql:
             return None
         row = connection.execute(sa.select(clip.c.recorded_at, clip.c.n).where(clip.c.id == after)).one_or_none()
         if row is None:
-            raise ArchiveError(f"the index does not know the clip {after}")
+            raise _unknown(after)
         return row[0], row[1]
 
     # What becomes of a copy ------------------------------------------------------------------------------------------
 
-    def record(self, connection: sa.Connection, stored: Copy) -> None:
-        entry = self._entry(connection, stored.clip, stored.sink)
-        key = None if stored.key == entry.clip_key else stored.key
-        held = (State.STORED, key, stored.size, stored.sha256)
-        if (entry.state, entry.key, entry.size, entry.sha256) != held:
-            facts = {"key": key, "size": stored.size, "sha256": stored.sha256, "stored_at": stored.stored_at}
-            connection.execute(_CHANGE, _change(entry, State.STORED) | facts)
+    def _record(self, connection: sa.Connection, copies: Sequence[Copy]) -> None:
+        if not copies:
+            return
+        numbers = self._numbers(connection, list(dict.fromkeys(c.sink for c in copies)))
+        changed = connection.execute(_RECORD, [_copy_row(c) | {"of_sink": numbers[c.sink]} for c in copies]).rowcount
+        if changed < len(copies):  # some were recorded before, or are of a clip that nobody found
+            self._refuse_unknown(connection, copies, numbers)
+
+    def _refuse_unknown(self, connection: sa.Connection, copies: Sequence[Copy], numbers: Numbers) -> None:
+        entries = (
+            sa.select(clip.c.id, copy.c.sink)
+            .join_from(clip, copy, copy.c.clip == clip.c.n)
+            .where(clip.c.id.in_(self._given), copy.c.sink.in_(_SINKS))
+        )
+        asked = {"given": [c.clip for c in copies], "sinks": _numbers_of(numbers)}
+        known = {(id_, number) for id_, number in connection.execute(entries, asked)}
+        for c in copies:
+            if (c.clip, numbers[c.sink]) not in known:
+                raise _unknown(c.clip)
 
     def failed(self, connection: sa.Connection, id_: ClipId, name: SinkName, reason: str, *, counts: bool) -> State:
         entry = self._entry(connection, id_, name)
         state, tries = after_failure(State(entry.state), entry.tries, counts=counts)
         if state not in (State.STORED, State.EXCLUDED):
             tried_at = self._clock.now() if counts else entry.tried_at
-            facts = {"tries": tries, "tried_at": tried_at, "reason": reason}
-            connection.execute(_CHANGE, _change(entry, state) | facts)
+            connection.execute(_CHANGE, _change(entry, state, reason) | {"tries": tries, "tried_at": tried_at})
         return state
 
     def lost(self, connection: sa.Connection, id_: ClipId, name: SinkName, reason: str) -> None:
         entry = self._entry(connection, id_, name)
-        connection.execute(_CHANGE, _change(entry, State.PENDING) | {"reason": reason})
+        connection.execute(_CHANGE, _change(entry, State.PENDING, reason))
 
     def exclude(self, connection: sa.Connection, id_: ClipId, name: SinkName, reason: str) -> State:
         entry = self._entry(connection, id_, name)
         if entry.state == State.STORED:
             return State.STORED
-        connection.execute(_CHANGE, _change(entry, State.EXCLUDED) | {"reason": reason})
+        connection.execute(_CHANGE, _change(entry, State.EXCLUDED, reason))
         return State.EXCLUDED
 
     def _entry(self, connection: sa.Connection, id_: ClipId, name: SinkName) -> _Entry:
         number = self._numbers(connection, [name])[name]
         row = connection.execute(_FIND, {"id": id_, "sink": number}).one_or_none()
         if row is None:
-            raise ArchiveError(f"the index does not know the clip {id_}")
+            raise _unknown(id_)
         return _Entry(*row)
 
     def _numbers(self, connection: sa.Connection, sinks: Sequence[SinkName]) -> Numbers:
@@ -487,22 +508,50 @@ class Sql:
 
 
 _FIND = (
-    sa.select(clip.c.n, clip.c.key, copy.c.sink, *_NEED, *_COPY)
+    sa.select(clip.c.n, copy.c.sink, copy.c.state, copy.c.tries, copy.c.tried_at)
     .join_from(clip, copy, copy.c.clip == clip.c.n)
     .where(clip.c.id == sa.bindparam("id"), copy.c.sink == sa.bindparam("sink"))
 )
+#: Makes a copy one that the sink lacks: of what was stored, nothing is left.
 _CHANGE = (
     sa.update(copy)
     .where(copy.c.clip == sa.bindparam("of_clip"), copy.c.sink == sa.bindparam("of_sink"))
-    .values({name: sa.bindparam(name) for name in ("state", "tries", "tried_at", "reason", "key", "size", "sha256", "stored_at")})
-    .values(catalogue=None)
+    .values({name: sa.bindparam(name) for name in ("state", "tries", "tried_at", "reason")})
+    .values(dict.fromkeys(("key", "size", "sha256", "stored_at", "catalogue")))
+)
+#: What makes a copy this one and no other.
+_HELD = {
+    "state": sa.literal_column(f"'{State.STORED.value}'"),
+    "key": sa.func.nullif(
+        sa.bindparam("its_key", type_=sa.Text), sa.select(clip.c.key).where(clip.c.n == copy.c.clip).scalar_subquery()
+    ),
+    "size": sa.bindparam("its_size", type_=sa.BigInteger),
+    "sha256": sa.bindparam("its_sha256", type_=sa.Text),
+}
+#: Makes a copy one that the sink holds, and leaves it alone where it is so already.
+_RECORD = (
+    sa.update(copy)
+    .where(copy.c.clip == sa.select(clip.c.n).where(clip.c.id == sa.bindparam("of_clip")).scalar_subquery())
+    .where(copy.c.sink == sa.bindparam("of_sink"))
+    .where(sa.or_(*(copy.c[name].is_distinct_from(value) for name, value in _HELD.items())))
+    .values(_HELD | {"stored_at": sa.bindparam("at", type_=copy.c.stored_at.type)})
+    .values(tries=0, tried_at=None, reason="", catalogue=None)
 )
 
 
-def _change(entry: _Entry, state: State) -> dict[str, object]:
-    """The parameters of `_CHANGE` that leave nothing known of a copy but its state."""
-    nothing = dict.fromkeys(("tried_at", "key", "size", "sha256", "stored_at"))
-    return nothing | {"of_clip": entry.clip, "of_sink": entry.sink, "state": state.value, "tries": 0, "reason": ""}
+def _change(entry: _Entry, state: State, reason: str) -> dict[str, object]:
+    """The parameters of `_CHANGE` that forget the tries that were made."""
+    place = {"of_clip": entry.clip, "of_sink": entry.sink}
+    return place | {"state": state.value, "tries": 0, "tried_at": None, "reason": reason}
+
+
+def _copy_row(c: Copy) -> dict[str, object]:
+    """The parameters of `_RECORD`, but for the sink's number."""
+    return {"of_clip": c.clip, "its_key": c.key, "its_size": c.size, "its_sha256": c.sha256, "at": c.stored_at}
+
+
+def _unknown(id_: ClipId) -> ArchiveError:
+    return ArchiveError(f"the index does not know the clip {id_}")
 
 
 def _given(dialect: str) -> sa.Select[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -169,9 +170,8 @@ async def test_recording_a_copy_again_changes_nothing(index: Index) -> None:
     await index.lacking([clip(1)], [NAS], name)
     await index.record(copy(clip(1), NAS))
     await index.catalogued(NAS, [clip(1).id], Key("catalog/1.jsonl"))
-    with listening() as heard:
-        await index.record(copy(clip(1), NAS, stored_at=T0 + timedelta(days=99)))
-    assert heard.changes == []
+    await index.record(copy(clip(1), NAS, stored_at=T0 + timedelta(days=99)))
+    assert (await standing_of(index, clip(1), NAS)).held == (copy(clip(1), NAS),)
     assert await index.uncatalogued(NAS) == []
 
 
@@ -179,9 +179,13 @@ async def test_another_copy_in_the_place_of_the_first_is_catalogued_anew(index: 
     await index.lacking([clip(1)], [NAS], name)
     await index.record(copy(clip(1), NAS))
     await index.catalogued(NAS, [clip(1).id], Key("catalog/1.jsonl"))
-    other = copy(clip(1), NAS, key=Key("elsewhere.mp4"), sha256="cd" * 32)
-    await index.record(other)
-    assert await index.uncatalogued(NAS) == [(clip(1), other)]
+    others: list[dict[str, Any]] = [{"key": Key("elsewhere.mp4")}, {"sha256": "cd" * 32}, {"size": 1001}, {}]
+    for different in others:
+        other = copy(clip(1), NAS, **different, stored_at=T0 + timedelta(days=2))
+        await index.record(other)
+        assert await index.uncatalogued(NAS) == [(clip(1), other)]
+        await index.catalogued(NAS, [clip(1).id], Key("catalog/2.jsonl"))
+        assert await index.uncatalogued(NAS) == []
 
 
 async def test_a_stored_copy_forgets_its_failures(index: Index) -> None:

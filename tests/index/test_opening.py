@@ -16,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy.schema import CreateIndex
 
 from blinkarchive.clock import ManualClock
 from blinkarchive.errors import ArchiveBusy, ArchiveError, ConfigError, IndexUnusable, NothingArchived
@@ -79,11 +80,24 @@ from blinkarchive.index import Index
 print("sqlalchemy" in sys.modules)
 async def main():
     async with Index.open({str(path)!r}, clock=Clock()) as index:
-        print("sqlalchemy" in sys.modules, "alembic" in sys.modules)
+        print("sqlalchemy" in sys.modules, "alembic" in sys.modules, "sqlalchemy.dialects.postgresql" in sys.modules)
 asyncio.run(main())
 """
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=50).stdout
-    assert said.split() == ["False", "True", "False"]
+    assert said.split() == ["False", "True", "False", "False"]
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_both_engines_keep_small_indexes_of_what_is_left_to_do(engine: str) -> None:
+    dialect = sa.make_url(f"{engine}://").get_dialect()()
+    indexes = schema.tables_for(engine).tables["copy"].indexes
+    made = {index.name: str(CreateIndex(index).compile(dialect=dialect)) for index in indexes}
+    lacking = "WHERE state IN ('pending', 'failed', 'gave up')"
+    assert {name: sql[sql.index("WHERE") :] for name, sql in made.items()} == {
+        "copy_lacking_by_clip": lacking,
+        "copy_lacking_by_sink": lacking,
+        "copy_uncatalogued": "WHERE state IN ('stored') AND catalogue IS NULL",
+    }
 
 
 async def test_to_read_there_must_be_something(path: Path, clock: ManualClock) -> None:
