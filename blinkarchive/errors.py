@@ -12,6 +12,7 @@ BlinkArchiveError
 │   └── SpoolFull               no room for clips on their way (Unavailable)
 ├── SourceError                 what a Blink server said, or failed to say
 │   ├── LoginNeeded             a person has to sign in (Unavailable)
+│   │   ├── NotSignedIn         no sign-in is saved, or one at other servers
 │   │   ├── WrongPassword
 │   │   ├── CodeNeeded          the password was right; a 2FA code is wanted
 │   │   ├── WrongCode
@@ -34,6 +35,7 @@ BlinkArchiveError
 └── SinkError                   what a sink said
     ├── SinkUnavailable         offline, unmounted, unreachable (Unavailable, Transient)
     ├── SinkFull                no room (Unavailable)
+    ├── SinkClosed              left alone for the rest of a run (Unavailable)
     ├── AlreadyThere            the key exists: nothing was written
     ├── NotFound                no such key
     ├── BadKey                  not a name a sink accepts
@@ -117,6 +119,10 @@ class SourceError(BlinkArchiveError):
 
 class LoginNeeded(SourceError, Unavailable):
     """A person has to sign in: run `blinkarchive login`."""
+
+
+class NotSignedIn(LoginNeeded):
+    """Nobody has signed in yet: run `blinkarchive login`."""
 
 
 class WrongPassword(LoginNeeded):
@@ -205,6 +211,10 @@ class SinkUnavailable(SinkError, Unavailable, Transient):
 
 class SinkFull(SinkError, Unavailable):
     """The sink has no room."""
+
+
+class SinkClosed(SinkError, Unavailable):
+    """The sink is left alone for the rest of the run."""
 
 
 class AlreadyThere(SinkError):

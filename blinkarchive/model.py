@@ -193,3 +193,5 @@ class RunReport:
     stopped: bool = False
     #: Accounts that need a person to sign in.
     login_needed: tuple[str, ...] = ()
+    #: Sinks that were away, full or broken when the run ended, whether a clip was waiting for them or not.
+    sinks_failed: tuple[SinkName, ...] = ()

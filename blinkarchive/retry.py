@@ -44,18 +44,22 @@ async def retry(
     """Do the work, again after a pause when it fails with a `Transient`, and raise the last failure.
 
     A wait that the other side asked for (`retry_after`) takes the place of a shorter pause, clamped to
-    1 to 60 seconds. Waits for throttling are taken from `patience`; when that is spent, the failure is raised at once.
+    1 to 60 seconds. Throttling is no attempt where there is `patience`: it is waited for until that is spent.
     """
-    for pause in pauses:
+    left = list(pauses)
+    while True:
         try:
             return await work()
         except Transient as error:
-            wait = pause
-            if error.retry_after is not None or isinstance(error, Throttled):
-                asked = pause if error.retry_after is None else error.retry_after
-                wait = min(max(pause, asked, SHORTEST_WAIT), LONGEST_WAIT)
-            if isinstance(error, Throttled) and patience is not None and not patience.spend(wait):
+            wait = left[0] if left else 0.0
+            if error.retry_after is not None:
+                wait = min(max(wait, error.retry_after, SHORTEST_WAIT), LONGEST_WAIT)
+            if isinstance(error, Throttled) and patience is not None:
+                if not patience.spend(max(wait, SHORTEST_WAIT)):
+                    raise
+            elif left:
+                left.pop(0)
+            else:
                 raise
             log.info("will try again", extra={"after": wait, "because": str(error)})
-            await clock.sleep(wait)
-    return await work()
+            await clock.sleep(max(wait, SHORTEST_WAIT))

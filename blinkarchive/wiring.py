@@ -8,7 +8,7 @@ import logging
 import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, TypeVar
 from blinkarchive import blink as client  # its names load aiohttp when they are used: only who talks to Blink waits for that
 from blinkarchive.clock import Clock
 from blinkarchive.config import AccountConfig, Config, require, sink_options
-from blinkarchive.errors import BlinkArchiveError, CodeNeeded, ConfigError, LoginNeeded, PluginError, SourceError
+from blinkarchive.errors import (
+    BlinkArchiveError,
+    CodeNeeded,
+    ConfigError,
+    LoginNeeded,
+    NotSignedIn,
+    PluginError,
+    SourceError,
+    TokenRevoked,
+)
 from blinkarchive.files import Files
 from blinkarchive.index import Index
 from blinkarchive.interfaces import Sink, Source
@@ -30,7 +39,7 @@ from blinkarchive.pipeline.naming import Namer
 from blinkarchive.pipeline.progress import Progress
 from blinkarchive.pipeline.spool import Spool
 from blinkarchive.registry import Registry
-from blinkarchive.retry import Patience
+from blinkarchive.retry import Patience, retry
 from blinkarchive.secret import Secret
 from blinkarchive.sources.media_list import MediaList
 
@@ -41,6 +50,8 @@ T = TypeVar("T")
 Opening = Callable[[], AbstractAsyncContextManager[Sink]]
 
 log = logging.getLogger(__name__)
+
+_HOOKS_AT_A_STOP = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +149,9 @@ class _Run:
             report = self._progress.report(self._name, self._began, self._clock.monotonic() - began, stopped=stopped)
             if not self._ask.dry_run:
                 await index.finished(report)
-                await registry.run_finished(report)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_HOOKS_AT_A_STOP if stopped else None):
+                        await registry.run_finished(report)
             return report
 
     @asynccontextmanager
@@ -175,11 +188,14 @@ class _Run:
         )
         await archive.run(await self._sources(stack))
         for lane in lanes:
-            if not lane.closed:
+            if lane.closed:
+                if not self._ask.dry_run:
+                    self._progress.sink_failed(lane.name, lane.closed)
+            else:
                 try:
                     await catalogue(index, spool, lane, self._name, self._clock.now())
                 except BlinkArchiveError as error:
-                    self._progress.trouble(f"sink {lane.name}", f"its catalogue could not be written: {error}")
+                    self._progress.sink_failed(lane.name, f"its catalogue could not be written: {error}")
 
     # --- sinks
 
@@ -215,9 +231,9 @@ class _Run:
             if isinstance(opening, PluginError):
                 lane.close(str(opening))
             else:
-                await stack.enter_async_context(lane.opened(opening, index, spool))
+                await stack.enter_async_context(lane.opened(opening, index, spool, self._config.sinks))
             if lane.closed:
-                self._progress.trouble(f"sink {name}", lane.closed)
+                self._progress.sink_failed(name, lane.closed)
         return lanes
 
     # --- sources
@@ -232,7 +248,7 @@ class _Run:
             pace = Pace(account.pace, self._clock)
             blink = await stack.enter_async_context(_blink(account, self._state, self._clock, pace))
             try:
-                await _signed_in(blink, account)
+                await _signed_in(blink, account, clock=self._clock, patience=self._patience[account.name])
             except (SourceError, ConfigError) as error:
                 self._progress.complete = False
                 self._progress.trouble(f"account {account.name}", str(error))
@@ -263,16 +279,18 @@ def _blink(account: AccountConfig, state: State, clock: Clock, pace: Pace) -> Ab
     return client.Blink.open(state.account(account.name), servers=_servers(account), before_request=pace.request, clock=clock)
 
 
-async def _signed_in(blink: Blink, account: AccountConfig) -> None:
+async def _signed_in(blink: Blink, account: AccountConfig, *, clock: Clock, patience: Patience) -> None:
     """Be signed in without a person: by the saved tokens, else by the password, which is not read before it is needed.
 
-    Raises `LoginNeeded` or another `SourceError`, and `ConfigError` when the password cannot be read.
+    The password is for when there are no tokens, or they were revoked; passing faults are waited for. Raises `LoginNeeded` or
+    another `SourceError`, and `ConfigError` when the password cannot be read.
     """
     try:
-        await blink.ensure_signed_in()
-    except LoginNeeded:
+        await retry(blink.ensure_signed_in, clock=clock, patience=patience)
+    except (NotSignedIn, TokenRevoked):
         if account.password is None:
             raise
+        # Once: Blink counts sign-ins, and so do we, whatever came of them.
         await blink.ensure_signed_in(account.username, account.read_password())
 
 

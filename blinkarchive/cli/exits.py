@@ -42,7 +42,7 @@ def exit_for_report(report: RunReport) -> Exit:
         return Exit.STOPPED
     if report.login_needed:
         return Exit.SIGN_IN
-    if report.total.failed or report.total.gave_up or not report.complete:
+    if report.total.failed or report.total.gave_up or report.sinks_failed or not report.complete:
         return Exit.SOME_FAILED
     return Exit.DONE
 

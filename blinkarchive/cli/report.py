@@ -95,6 +95,7 @@ def as_record(report: RunReport) -> dict[str, object]:
         "complete": report.complete,
         "stopped": report.stopped,
         "login_needed": list(report.login_needed),
+        "sinks_failed": list(report.sinks_failed),
         "accounts": {name: asdict(tally) for name, tally in report.accounts.items()},
         "sources": {str(name): asdict(tally) for name, tally in report.sources.items()},
         "sinks": {name: asdict(tally) for name, tally in report.sinks.items()},
@@ -133,7 +134,7 @@ def _how_it_ended(report: RunReport, dry_run: bool) -> str:
         return "A dry run, nothing was changed"
     if report.stopped:
         return f"Stopped after {length(report.seconds)}"
-    whole = report.complete and not (report.login_needed or report.total.failed or report.total.gave_up)
+    whole = report.complete and not (report.login_needed or report.sinks_failed or report.total.failed or report.total.gave_up)
     return f"{'Done' if whole else 'Ended, not all done,'} in {length(report.seconds)}"
 
 

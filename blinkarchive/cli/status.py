@@ -195,7 +195,7 @@ def _about_runs(status: Status) -> Iterator[str]:
         ends = [
             ("stopped", run.stopped),
             ("sign-in needed", run.login_needed),
-            ("some failed", lacking),
+            ("some failed", lacking or run.sinks_failed),
             ("listing incomplete", not run.complete),
         ]
         ended = next((word for word, so in ends if so), "all done")

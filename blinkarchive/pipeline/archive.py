@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
-from blinkarchive.errors import BlinkArchiveError, ListingIncomplete, LoginNeeded, SourceError
+from blinkarchive.errors import BlinkArchiveError, LoginNeeded
 from blinkarchive.interfaces import Batch, ClipRef, Source
 from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standing
 from blinkarchive.pipeline.courier import Courier, Way, no_source
@@ -129,20 +129,27 @@ class Archive:
         began = self._clock.now()
         async with asyncio.TaskGroup() as clips:
             try:
-                async with aclosing(source.discover(since)) as batches:  # type: ignore[type-var]  # sources are generators
-                    async for batch in batches:
-                        await self._take(source, batch, clips)
-                        if source.account in self._courier.down:
-                            raise ListingIncomplete("the listing was broken off")
-            except SourceError as error:
-                self._source_failed(source, error)
-                return
+                failure = await self._list(source, since, clips)
             finally:
                 self._progress.listing -= 1
-        if source.account in self._courier.down:
-            self._source_failed(source, self._courier.down[source.account])
+        failure = self._courier.down.get(source.account, failure)
+        if failure is not None:
+            self._source_failed(source, failure)
         elif not self._ask.narrow:
             await self._listed(source, since, began, full=full)
+
+    async def _list(self, source: Source, since: datetime, clips: asyncio.TaskGroup) -> BlinkArchiveError | None:
+        """Take every batch there is. Gives what ended the listing early; what the index raises goes through."""
+        async with aclosing(source.discover(since)) as batches:  # type: ignore[type-var]  # sources are generators
+            while source.account not in self._courier.down:
+                try:
+                    batch = await anext(batches)
+                except StopAsyncIteration:
+                    break
+                except BlinkArchiveError as error:
+                    return error
+                await self._take(source, batch, clips)
+        return None
 
     async def _window(self, source: Source) -> tuple[datetime, bool]:
         """Where the listing begins, and whether that is everything. It bounds the work; what is new, the index decides."""
@@ -156,10 +163,9 @@ class Archive:
 
     def _source_failed(self, source: Source, error: BlinkArchiveError) -> None:
         self._progress.complete = False
-        cause = self._courier.down.get(source.account, error)
-        if isinstance(cause, LoginNeeded) and source.account not in self._progress.login_needed:
+        if isinstance(error, LoginNeeded) and source.account not in self._progress.login_needed:
             self._progress.login_needed.append(source.account)
-        self._progress.trouble(f"account {source.account}, {source.name}", str(cause))
+        self._progress.trouble(f"account {source.account}, {source.name}", str(error))
 
     async def _listed(self, source: Source, since: datetime, began: datetime, *, full: bool) -> None:
         """A listing went to its end: the next may begin there. What it should have shown and did not is a failed try."""
@@ -235,7 +241,7 @@ class Archive:
         self._release_slot(way)
         self._waiting.pop(way.clip.id, None)
         ends = {sink: way.ends.get(sink, "failed") for sink in self._sinks}
-        if "failed" in ends.values():
+        if not set(ends.values()) <= {"stored", "known"}:
             self._unfinished.add(way.clip.id)
         self._progress.ended(way.clip.account, source, ends)
 
@@ -267,7 +273,10 @@ class Archive:
         lacks.
         """
         async with asyncio.TaskGroup() as clips:
-            spooled = await self._index.standings(self._spool.leftovers, self._sinks)
+            leftovers = self._spool.leftovers
+            spooled = await self._index.standings(leftovers, self._sinks)
+            if strangers := len(leftovers) - len(spooled):
+                self._progress.trouble("spool", f"it holds {strangers} clips that this index does not know; they are kept")
             for standing in spooled:
                 if standing.lacking:
                     await self._feed_one(clips, standing)

@@ -9,7 +9,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
-from blinkarchive.errors import BlinkArchiveError, ClipGone, CopyDiffers, Unavailable, Unreachable
+from blinkarchive.errors import (
+    ArchiveError,
+    BadClip,
+    BadKey,
+    BlinkArchiveError,
+    ClipGone,
+    CopyDiffers,
+    Forbidden,
+    ForeignHost,
+    ServerTrouble,
+    SpoolFull,
+    Unavailable,
+    Unreachable,
+)
 from blinkarchive.interfaces import Body, ClipRef
 from blinkarchive.model import Clip, Content, Copy, Need, SinkName, Standing, State
 from blinkarchive.pipeline.lane import Lane
@@ -24,6 +37,7 @@ GIVEN_UP_FOR = timedelta(days=7)
 """How long a clip that was given up is left alone."""
 
 _MOST_UNREACHABLE = 3
+_OF_THE_CLIP = (BadClip, ClipGone, Forbidden, ForeignHost, ServerTrouble, BadKey, CopyDiffers)
 
 
 class Way:
@@ -71,8 +85,9 @@ class Courier:
 
     async def bring(self, way: Way) -> None:
         """Fetch one clip once, and deliver it to every sink that lacks it. What goes wrong becomes how it ended."""
-        for copy in way.standing.held:
-            way.ends[copy.sink] = "known"
+        way.ends = dict.fromkeys(self._lanes, "excluded")
+        way.ends |= {copy.sink: "known" for copy in way.standing.held}
+        way.ends |= {need.sink: "failed" for need in way.standing.lacking}
         needs = [need for need in way.standing.lacking if self._due(need, way)]
         if not needs:
             return
@@ -86,13 +101,11 @@ class Courier:
         async with asyncio.TaskGroup() as deliveries:
             for need in needs:
                 deliveries.create_task(self._deliver(way, self._lanes[need.sink], content))
-        await self._spool.release(way.clip.id)
+        if {"stored", "known"} & set(way.ends.values()):
+            await self._spool.release(way.clip.id)  # what still lacks it is fed from a sink that has it
 
     def _due(self, need: Need, way: Way) -> bool:
         """Whether to try now: not what was given up within the week, nor a sink that is closed."""
-        if need.state is State.EXCLUDED:
-            way.ends[need.sink] = "excluded"
-            return False
         if need.state is State.GAVE_UP and need.tried_at and self._clock.now() - need.tried_at < GIVEN_UP_FOR:
             way.ends[need.sink] = "gave_up"
             return False
@@ -106,18 +119,22 @@ class Courier:
         for copy in way.standing.held:
             try:
                 return await self._reread(way.clip, self._lanes[copy.sink], copy)
+            except SpoolFull:
+                raise
             except BlinkArchiveError as error:
                 self._progress.trouble(f"sink {copy.sink}", f"{copy.key} could not be read back: {error}")
         account = way.clip.account
         if account in self.down:
             raise Unreachable(str(self.down[account]))
+        if self._spool.crowded:
+            raise self.down.setdefault(account, SpoolFull("so many clips wait in the spool for a sink that no more are fetched"))
         try:
             content = await retry(
                 lambda: self._spool.fill(way.ref),
                 clock=self._clock,
                 patience=self._patience[account],
             )
-        except Unavailable as error:
+        except (Unavailable, ArchiveError) as error:
             self._judge(account, error)
             raise
         self._unreachable[account] = 0
@@ -131,8 +148,8 @@ class Courier:
             raise CopyDiffers("its bytes are not those that were stored")
         return content
 
-    def _judge(self, account: str, error: Unavailable) -> None:
-        """Decide whether Blink as a whole is away, so that the account's other clips need not find out one by one."""
+    def _judge(self, account: str, error: BlinkArchiveError) -> None:
+        """Decide whether Blink (or the spool) as a whole is away, so that other clips need not find out one by one."""
         if isinstance(error, Unreachable):
             self._unreachable[account] = self._unreachable.get(account, 0) + 1
             if self._unreachable[account] < _MOST_UNREACHABLE:
@@ -151,6 +168,8 @@ class Courier:
             return
         finally:
             lane.places.leave()
+        if key != way.standing.key:
+            self._progress.trouble(f"sink {lane.name}", f"{way.standing.key} is taken by other bytes; the clip is kept as {key}")
         copy = Copy(
             clip=way.clip.id,
             sink=lane.name,
@@ -166,8 +185,9 @@ class Courier:
         await self._stored(way.clip, copy)
 
     async def _failed(self, way: Way, sink: SinkName, error: BlinkArchiveError) -> None:
-        """Record a failed try. When the other side as a whole is away it is none of the clip's."""
-        state = await self._index.failed(way.clip.id, sink, str(error), counts=not isinstance(error, Unavailable))
+        """Record what went wrong. It is a try of the clip only when the fault is its own, and its source was asked."""
+        counts = isinstance(error, _OF_THE_CLIP) and way.ref.open is not no_source
+        state = await self._index.failed(way.clip.id, sink, str(error), counts=counts)
         way.ends[sink] = "gave_up" if state is State.GAVE_UP else "failed"
 
 

@@ -8,7 +8,7 @@ import json
 import logging
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from blinkarchive.errors import (
     CopyDiffers,
     NotFound,
     PluginError,
+    SinkClosed,
     SinkError,
     SinkFull,
     SinkUnavailable,
@@ -30,6 +31,7 @@ from blinkarchive.model import Content, Key, SinkName, Stored
 from blinkarchive.pipeline.naming import second_name
 from blinkarchive.pipeline.spool import Spool
 from blinkarchive.retry import retry
+from blinkarchive.secret import redact
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ MARKER = Key(".blinkarchive-sink")
 """The object that says which sink this is."""
 
 _STRIKES = 5
+_SILENCE = 120.0
+_CLOSING = 5.0
 _LONGEST_MARKER = 4096
 
 
@@ -87,13 +91,24 @@ class Lane:
     what it lacks stays pending, and the other lanes go on.
     """
 
-    def __init__(self, name: SinkName, sink: Sink | None, *, clock: Clock, at_once: int = 16, deadline: float = 600.0) -> None:
-        """`at_once` is how many clips may be put at the same time, `deadline` what one put and its check may take, in seconds."""
+    def __init__(
+        self,
+        name: SinkName,
+        sink: Sink | None,
+        *,
+        clock: Clock,
+        at_once: int = 16,
+        deadline: float = 600.0,
+        opening: float = 60.0,
+    ) -> None:
+        """`at_once` is how many clips may be put at the same time, `deadline` what one put
+        and its check may take, `opening` what the sink may take to be opened and proven; in seconds."""
         self.name = name
         self._opened = sink
         self._clock = clock
         self.places = Places(at_once)
         self._deadline = deadline
+        self._opening = opening
         self._strikes = 0
         #: Why it is closed; "" while it is open.
         self.closed = "" if sink else "not opened"
@@ -101,34 +116,42 @@ class Lane:
     @property
     def _sink(self) -> Sink:
         if self._opened is None:
-            raise SinkUnavailable(self.closed)
+            raise SinkClosed(self.closed)
         return self._opened
 
     @asynccontextmanager
     async def opened(
-        self, opening: Callable[[], AbstractAsyncContextManager[Sink]], memory: SinkMemory, spool: Spool
+        self,
+        opening: Callable[[], AbstractAsyncContextManager[Sink]],
+        memory: SinkMemory,
+        spool: Spool,
+        others: Iterable[SinkName] = (),
     ) -> AsyncIterator[Lane]:
         """Open the sink and prove it. When that fails the lane is closed, with the reason; only `ConfigError` is raised."""
         async with AsyncExitStack() as stack:
             try:
-                async with self._guarded():
+                async with self._guarded(), asyncio.timeout(self._opening):
                     self._opened = await stack.enter_async_context(opening())
                 self.closed = ""
-                await self.prove(memory, spool)
+                async with self._guarded(), asyncio.timeout(self._opening):
+                    await self.prove(memory, spool, others)
             except ConfigError:
                 raise
             except BlinkArchiveError as error:
                 self.close(str(error))
             yield self
             self.close("the run is over")
-            async with self._guarded():
-                await stack.aclose()
+            try:
+                async with self._guarded(), asyncio.timeout(_CLOSING):
+                    await stack.aclose()
+            except BlinkArchiveError as error:  # all that counts was proven before
+                log.warning("the sink could not be closed well", extra={"sink": self.name, "because": str(error)})
 
-    async def prove(self, memory: SinkMemory, spool: Spool) -> None:
+    async def prove(self, memory: SinkMemory, spool: Spool, others: Iterable[SinkName] = ()) -> None:
         """Make sure that this is the sink the index knows, before anything is written.
 
         The first run leaves a marker in the sink. A sink that had one and has none now is no empty archive: its disk is
-        not mounted. Raises `SinkUnavailable`.
+        not mounted. One place cannot be two sinks: `others` are the names of those beside it. Raises `SinkUnavailable`.
         """
         known = await memory.sink_id(self.name)
         found = await self._marker()
@@ -149,6 +172,9 @@ class Lane:
                 f"sink {self.name}: this is another place than before (its marker is {found}, expected {known}). "
                 "Is the right disk mounted? A new place needs a new name in the config"
             )
+        for other in others:
+            if other != self.name and await memory.sink_id(other) == found:
+                raise SinkUnavailable(f"sink {self.name}: this is the same place as sink {other}; one copy is not two")
         if known is None:
             await memory.keep_sink_id(self.name, found)
 
@@ -181,7 +207,7 @@ class Lane:
 
     async def _once(self, key: Key, content: Content) -> Key:
         if self.closed:
-            raise SinkUnavailable(self.closed)
+            raise SinkClosed(self.closed)
         async with self._guarded(), asyncio.timeout(self._deadline):
             try:
                 await self._sink.put(key, content)
@@ -220,7 +246,7 @@ class Lane:
     async def read(self, key: Key, size: int) -> AsyncIterator[Body]:
         """The bytes the sink holds, as a source of the clip for another sink."""
         async with self._guarded(), self._sink.open(key) as chunks:
-            yield Body(length=size, type="video/mp4", chunks=chunks)
+            yield Body(length=size, type="video/mp4", chunks=_in_time(chunks))
 
     @asynccontextmanager
     async def _guarded(self) -> AsyncIterator[None]:
@@ -237,7 +263,8 @@ class Lane:
                 raise
             raise PluginError(f"sink {self.name}: its plugin cancelled itself") from error
         except (Exception, SystemExit) as error:  # plugin code: its faults must not stop the other sinks
-            raise PluginError(f"sink {self.name}: its plugin failed: {type(error).__name__}: {error}") from error
+            what = redact(f"{type(error).__name__}: {error}")
+            raise PluginError(f"sink {self.name}: its plugin failed: {what}") from error
 
     def _strike(self, error: SinkError | PluginError | Unavailable) -> None:
         self._strikes += 1
@@ -249,3 +276,14 @@ class Lane:
         if not self.closed or self._opened is None:
             self.closed = why
             log.info("the sink is closed for this run", extra={"sink": self.name, "because": why})
+
+
+async def _in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The chunks, as long as none of them is waited for too long."""
+    while True:
+        try:
+            async with asyncio.timeout(_SILENCE):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        yield chunk

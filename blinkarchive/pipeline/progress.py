@@ -49,6 +49,7 @@ class Progress:
         self.excluded: Counter[str] = Counter()
         self.troubles: list[Trouble] = []
         self.login_needed: list[str] = []
+        self.sinks_failed: list[SinkName] = []
         #: Whether every listing so far went to its end.
         self.complete = True
         #: How many sources are still being listed (at least): until it is 0 nobody knows how much there is to do.
@@ -74,6 +75,12 @@ class Progress:
         for count in (self.total, self.accounts[account], self.sources[source]):
             count.add(bucket, number)
 
+    def sink_failed(self, sink: SinkName, what: str) -> None:
+        """Keep that a sink as a whole was in trouble, and why."""
+        if sink not in self.sinks_failed:
+            self.sinks_failed.append(sink)
+        self.trouble(f"sink {sink}", what)
+
     def trouble(self, where: str, what: str) -> None:
         """Keep something to tell a person; the same thing once only."""
         trouble = Trouble(where=where, what=what)
@@ -95,4 +102,5 @@ class Progress:
             complete=self.complete and not stopped,
             stopped=stopped,
             login_needed=tuple(self.login_needed),
+            sinks_failed=tuple(self.sinks_failed),
         )

@@ -28,6 +28,7 @@ _PIECE = 512 * 1024
 """Bytes that are written in one go, in a thread."""
 
 _MOST_USELESS = 8
+_MOST_SPOOLED = 1024
 _LONGEST_NAME = 180
 _SPOOLED = re.compile(r"(?P<clip>[^~]+)~(?P<sha256>[0-9a-f]{32})")
 _HASHED = "long-"
@@ -65,7 +66,7 @@ class Spool:
             await self._in_thread(self._look)
             yield self
         finally:
-            await self._in_thread(self._tidy)
+            await self._tidy()
             self._threads.shutdown(wait=True)
 
     def _look(self) -> None:
@@ -81,6 +82,11 @@ class Spool:
     def leftovers(self) -> list[ClipId]:
         """The clips that are in the spool now, but for those whose id is too long for a file's name."""
         return [ClipId(unquote(name)) for name in self._spooled if not name.startswith(_HASHED)]
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many clips wait here for a sink that no more should be fetched."""
+        return len(self._spooled) >= _MOST_SPOOLED
 
     async def leftover(self, clip: ClipId) -> Content | None:
         """The clip's bytes, if an earlier run had fetched them and they are still whole; they are read again to be sure."""
@@ -125,6 +131,8 @@ class Spool:
         """Fetch once. Gives the content, and whether its length was announced."""
         writing = _Writing(self.folder, self._files)
         name = _name(ref.clip.id)
+        if any(path.name.startswith(f"{name}~") for path in self._useless):
+            await self._tidy()  # the same bytes will have the same name
         try:
             async with ref.open() as body:
                 await self._receive(body, writing)
@@ -159,13 +167,17 @@ class Spool:
         if path is not None:
             self._useless.append(path)
             if len(self._useless) >= _MOST_USELESS:
-                await self._in_thread(self._tidy)
+                await self._tidy()
 
-    def _tidy(self) -> None:
+    async def _tidy(self) -> None:
         """Remove what was let go of: a few files at a time, since a hop to a thread costs more than a removal."""
-        while self._useless:
+        useless, self._useless = self._useless, []
+        await self._in_thread(self._remove, useless)
+
+    def _remove(self, paths: list[Path]) -> None:
+        for path in paths:
             with suppress(FileNotFoundError):
-                self._files.unlink(self._useless.pop())
+                self._files.unlink(path)
 
     @asynccontextmanager
     async def written(self, data: bytes) -> AsyncIterator[Content]:

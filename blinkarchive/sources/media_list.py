@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MOST_PASSES = 5
+_MOST_STALE = 2
 
 
 class MediaList:
@@ -30,7 +31,7 @@ class MediaList:
     down (they are seen twice); one that goes pulls them up (one may slip past between two pages). So it is read down to
     the first empty page, and up again, and what was met going down must be met again: then nothing went, so nothing slipped
     past. What sank meanwhile, below pages already read again, is met on the next way down. Up to five times down and up;
-    without haste in the list that is two requests a page.
+    without haste in the list that is two requests a page (one more when the last is full).
     """
 
     def __init__(self, account: str, blink: Blink, *, pace: Pace, patience: Patience, clock: Clock) -> None:
@@ -51,16 +52,22 @@ class MediaList:
         for attempt in range(_MOST_PASSES):
             met: set[int] = set()
             bottom: set[int] = set()
-            last = 0
+            last = stale = 0
+            full = False
             while (page := await self._page(since, last + 1)).items or page.malformed:
                 last += 1
                 bottom = {item.id for item in page.items}
+                full = not page.limit or len(page.items) + len(page.malformed) >= page.limit
+                stale = stale + 1 if bottom <= met else 0
+                if stale > _MOST_STALE:
+                    raise ListingIncomplete(f"the media list repeats itself: page {last} brought nothing new")
                 met |= bottom
                 yield self._batch(page, seen)
-            if last < 2 or (attempt and unmet <= met):
-                return  # one page is one moment: nothing can slip between pages
-            unmet = met - bottom
-            for number in range(last - 1, 0, -1):
+            if attempt and unmet <= met:
+                return
+            # Below a page that is not full there is nothing that could slip into it.
+            unmet = met if full else met - bottom
+            for number in range(last if full else last - 1, 0, -1):
                 page = await self._page(since, number)
                 unmet.difference_update(item.id for item in page.items)
                 yield self._batch(page, seen)

@@ -191,14 +191,16 @@ async def test_items_that_are_no_clips_now_and_one_that_nobody_understands(house
 
 async def test_kills_at_any_moment_lose_nothing_and_double_nothing(house_of: Houses) -> None:
     async with house_of(world(clips=60)) as house:
-        house.cloud.world.rules.latency = 0.02
+        house.cloud.world.rules.latency = 0.1
         assert (await house("login", "--account", "a0")).code in (0, 4)
-        for delay in (0.7, 0.9, 1.0, 1.1, 1.2, 1.3):
+        for number in (1, 9, 20, 33, 47):
             process = await house.start("run", "--json")
-            await asyncio.sleep(delay)
-            if process.returncode is None:
-                process.kill()
+            while len(house.clips()) < number:
+                assert process.returncode is None
+                await asyncio.sleep(0.01)
+            process.kill()
             await process.communicate()
+            assert process.returncode == -signal.SIGKILL, "it was killed in the middle"
             assert set(house.clips().values()) <= films(house.cloud.world), "what is visible is whole"
         last = await house("run", "--json")
         assert last.code == 0, last.err
@@ -320,6 +322,8 @@ async def test_an_unmounted_disk_is_offline_and_is_never_written_to(house_of: Ho
         assert ran.report["failed"] == 1
         assert "Is the disk mounted" in ran.out
         assert list(house.nas.iterdir()) == []
+        again = await house("run", "--json", "--until", "2020-01-01")
+        assert (again.code, again.report["sinks_failed"]) == (3, ["nas"]), "also when nothing waits for it"
         house.nas.rmdir()
         Path(mounted).rename(house.nas)
         assert (await house("run", "--json")).code == 0

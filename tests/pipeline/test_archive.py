@@ -11,9 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from blinkarchive import Clip, ClipId, Content, Copy, Key, SinkFull, SinkName, SinkUnavailable, SourceName
+from blinkarchive import BadKey, Clip, ClipId, Content, Copy, Key, SinkFull, SinkName, SinkUnavailable, SourceName
 from blinkarchive.clock import ManualClock
-from blinkarchive.errors import BadClip, ClipGone, Forbidden, ListingIncomplete, Throttled, TokenRevoked, Unreachable
+from blinkarchive.errors import (
+    ArchiveError,
+    BadClip,
+    ClipGone,
+    Forbidden,
+    ListingIncomplete,
+    Throttled,
+    TokenRevoked,
+    Unreachable,
+)
 from blinkarchive.index import Index
 from blinkarchive.interfaces import Batch, Body, ClipRef, LeftOut, Unreadable
 from blinkarchive.model import RunReport, Standing, State
@@ -60,6 +69,7 @@ class House:
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOW))
     sinks: dict[str, MemorySink] = field(default_factory=lambda: {"nas": MemorySink()})
     told: list[tuple[Clip, Copy]] = field(default_factory=list)
+    opening: float = 60.0
     planned: list[Standing] = field(default_factory=list)
 
     @asynccontextmanager
@@ -80,10 +90,12 @@ class House:
         async with AsyncExitStack() as stack:
             index = await stack.enter_async_context(self.index(read_only=bool(ask and ask.dry_run)))
             spool = await stack.enter_async_context(Spool(self.folder / "spool").opened())
-            lanes = [Lane(SinkName(name), None, clock=self.clock, at_once=2) for name in self.sinks]
+            lanes = [Lane(SinkName(name), None, clock=self.clock, at_once=2, opening=self.opening) for name in self.sinks]
             for lane, sink in zip(lanes, self.sinks.values(), strict=True):
                 if not (ask and ask.dry_run):
-                    await stack.enter_async_context(lane.opened(functools.partial(_given, sink), index, spool))
+                    await stack.enter_async_context(
+                        lane.opened(functools.partial(_given, sink), index, spool, map(SinkName, self.sinks))
+                    )
             archive = Archive(
                 index=wrap(index),
                 spool=spool,
@@ -540,3 +552,101 @@ async def test_a_sign_in_that_ends_after_the_listing_is_told_too(house: House) -
     assert report.login_needed == ("home",)
     assert not report.complete
     assert tally(report) == (3, 0, 0, 3, 0, 0)
+
+
+# --- what a whole, durable copy is worth
+
+
+async def test_a_clip_that_no_sink_could_take_stays_in_the_spool_and_outlives_its_source(house: House) -> None:
+    down = Down(SinkUnavailable("away"))
+    house.sinks = {"nas": down}
+    opened: list[int] = []
+    source = Listing(*(found(n, opened=opened) for n in range(3)))
+    for _ in range(3):
+        assert tally(await house.run(source))[3] == 3
+    assert sorted(opened) == [0, 1, 2], "what was fetched whole is not fetched again"
+    down.error = None
+    assert tally(await house.run(Listing()))[2] == 3
+    assert down.clips == {film(n) for n in range(3)}
+    assert house.spooled == []
+
+
+async def test_a_holder_that_is_offline_makes_nobody_give_up(house: House) -> None:
+    await house.run(Listing(*(found(n) for n in range(3))))
+    nas, house.sinks = house.sinks["nas"], {"nas": MemorySink(), "offsite": MemorySink()}  # another, empty place
+    for _ in range(12):
+        report = await house.run(Listing())
+        assert report.total.failed == 3
+    assert (await house.state(clip(1).id, "offsite"))[:2] == (State.PENDING, 0)
+    house.sinks["nas"] = nas
+    await house.run(Listing())
+    assert house.sinks["offsite"].clips == {film(n) for n in range(3)}
+
+
+async def test_a_clip_that_one_sink_gave_up_is_counted_once(house: House) -> None:
+    class NoNumberOne(MemorySink):
+        async def put(self, key: Key, content: Content) -> None:
+            if content.path.read_bytes() == film(1):
+                raise BadKey("not this one")
+            await super().put(key, content)
+
+    house.sinks["offsite"] = NoNumberOne()
+    for _ in range(10):
+        await house.run(Listing(found(1)))
+    assert tally(await house.run(Listing(found(1)))) == (1, 0, 0, 0, 1, 0)
+
+
+async def test_one_place_is_not_two_sinks(house: House) -> None:
+    house.sinks = {"nas": MemorySink()}
+    house.sinks["again"] = house.sinks["nas"]
+    report = await house.run(Listing(found(1)))
+    assert report.sinks[SinkName("nas")].stored == 1
+    assert report.sinks[SinkName("again")].stored == 0
+    assert tally(report)[3] == 1
+
+
+async def test_a_damaged_leftover_that_is_fetched_again_is_not_swept_away_with_the_old_one(house: House) -> None:
+    slow = Slow()
+    house.sinks = {"nas": slow}
+    running = asyncio.ensure_future(house.run(Listing(*(found(n) for n in range(8)))))
+    while len(house.spooled) < 8:
+        await asyncio.sleep(0.01)
+    running.cancel()
+    await running
+    for path in house.spooled:
+        path.write_bytes(path.read_bytes()[:-1])
+    slow.let.set()
+    assert tally(await house.run(Listing(*(found(n) for n in range(8)))))[2] == 8
+    assert slow.clips == {film(n) for n in range(8)}
+
+
+async def test_throttling_is_waited_for_as_long_as_the_run_is_patient(house: House) -> None:
+    slow_down = Throttled("slow down", retry_after=1)
+    report = await house.run(Listing(failing(0, *[slow_down] * 8), *(found(n) for n in range(1, 30))))
+    assert tally(report) == (30, 0, 30, 0, 0, 0)
+
+
+async def test_a_fault_of_this_machine_is_no_try_of_the_clip_and_does_not_stop_the_other_account(house: House) -> None:
+    broken = failing(1, always(ArchiveError("the token file cannot be saved")))
+    cabin = Listing(*(found(n, film(100 + n), account="cabin") for n in range(4)), account="cabin")
+    report = await house.run(Listing(broken), Listing(error=ArchiveError("disk"), account="third"), cabin)
+    assert report.accounts["cabin"].stored == 4
+    assert not report.complete
+    assert (await house.state(clip(1).id))[:2] == (State.PENDING, 0)
+
+
+async def test_a_sink_that_hangs_in_opening_holds_up_no_other(house: House) -> None:
+    class Hangs(MemorySink):
+        @asynccontextmanager
+        async def open(self, key: Key, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+            await asyncio.Event().wait()
+            yield self.nothing()
+
+        async def nothing(self) -> AsyncIterator[bytes]:
+            yield b""
+
+    house.opening = 0.05
+    house.sinks["offsite"] = Hangs()
+    report = await house.run(Listing(found(1)))
+    assert report.sinks[SinkName("nas")].stored == 1
+    assert report.sinks[SinkName("offsite")].failed == 1

@@ -9,7 +9,7 @@ import pytest
 
 from blinkarchive import AlreadyThere, BlinkArchiveError, Content, CopyDiffers, Key, SinkFull, SinkName, SinkUnavailable, Stored
 from blinkarchive.clock import ManualClock
-from blinkarchive.errors import PluginError
+from blinkarchive.errors import PluginError, SinkClosed
 from blinkarchive.pipeline.lane import MARKER, Lane, Places
 from blinkarchive.pipeline.spool import Spool
 from tests.pipeline.fakes import MemorySink, film
@@ -213,7 +213,7 @@ async def test_a_sink_that_fails_five_times_in_a_row_is_left_alone(fault: Except
             await way.store(KEY, content)
     assert way.closed
     calls = len(sink.puts)
-    with pytest.raises(SinkUnavailable):
+    with pytest.raises(SinkClosed):
         await way.store(KEY, content)
     assert len(sink.puts) == calls
 

@@ -247,6 +247,7 @@ class TestErrors:
             ({"total": Tally(listed=1, gave_up=1)}, Exit.SOME_FAILED),
             ({"complete": False}, Exit.SOME_FAILED),
             ({"complete": False, "login_needed": ("home",)}, Exit.SIGN_IN),
+            ({"sinks_failed": ("nas",)}, Exit.SOME_FAILED),
             ({"total": Tally(listed=1, failed=1), "login_needed": ("home",), "stopped": True}, Exit.STOPPED),
         ],
     )
@@ -459,6 +460,7 @@ class TestReport:
             "complete": True,
             "stopped": False,
             "login_needed": [],
+            "sinks_failed": [],
             "accounts": {"home": numbers},
             "sources": {"cloud": numbers},
             "sinks": {"nas": numbers},
