@@ -18,7 +18,7 @@ from blinkarchive.blink.login import PendingSignIn
 from blinkarchive.blink.session import Session
 from blinkarchive.blink.tokens import TokenFile, Tokens
 from blinkarchive.clock import Clock
-from blinkarchive.errors import CodeNeeded, LoginNeeded, ServerTrouble, WrongCode
+from blinkarchive.errors import CodeNeeded, LoginNeeded, NotSignedIn, ServerTrouble, TokenRevoked, WrongCode
 from blinkarchive.files import Files
 from blinkarchive.interfaces import Body
 from blinkarchive.secret import Secret
@@ -118,12 +118,13 @@ class Blink:
     async def ensure_signed_in(self, username: str | None = None, password: Secret | None = None) -> None:
         """Be signed in, without a person: by the saved tokens, else by the password if there is one.
 
+        The password is for when no tokens are saved, or Blink has revoked them; no other trouble is a reason to use it.
         At most one sign-in an hour is tried in this way, whatever happens in between, and none while one waits for its code.
         Raises `LoginHeldBack`, `CodeNeeded`, `TokenRevoked` or another `LoginNeeded` when only a person can go on.
         """
         try:
             await self._session.fresh()
-        except LoginNeeded:
+        except (NotSignedIn, TokenRevoked):
             if not username or password is None:
                 raise
             waiting = self._attempts.waiting(self._servers)

@@ -130,7 +130,8 @@ def send_code(pending: PendingSignIn, code: Secret, *, now: datetime) -> Flow[wi
 def refresh(servers: Endpoints, token: Secret, *, client_id: str, hardware_id: str, now: datetime) -> Flow[wire.Grant]:
     """New tokens for a refresh token, as the client and the device it was issued to.
 
-    Raises `TokenRevoked` when Blink no longer accepts it; any other `SourceError` says nothing about the token.
+    Raises `TokenRevoked` when Blink no longer accepts it; any other `SourceError` says nothing about the token: `Throttled`
+    when there were too many calls, and never `LoginLimit`.
     """
     form = (
         ("grant_type", "refresh_token"),
@@ -140,11 +141,18 @@ def refresh(servers: Endpoints, token: Secret, *, client_id: str, hardware_id: s
         ("hardware_id", hardware_id),
     )
     talk = _Conversation(servers.oauth, now=now)
-    answer = yield talk.token_call(form, what="the refresh of the sign-in")
-    if answer.status == 401 or (answer.status == 400 and wire.complaint(answer.body).error == "invalid_grant"):
-        error = talk.refusal(answer, "the refresh of the sign-in")
-        raise TokenRevoked(f"Blink no longer accepts the saved sign-in ({error})", status=answer.status, code=error.code)
-    return talk.grant(answer, "the refresh of the sign-in")
+    what = "the refresh of the sign-in"
+    answer = yield talk.token_call(form, what=what)
+    try:
+        return talk.grant(answer, what)
+    except LoginLimit as error:
+        # The token is as good as it was: a pause is all that is asked for, and no other sign-in.
+        raise Throttled(str(error), status=error.status, code=error.code, retry_after=error.retry_after) from error
+    except SourceError as error:
+        if answer.status == 401 or (answer.status == 400 and wire.complaint(answer.body).error == "invalid_grant"):
+            because = f"Blink no longer accepts the saved sign-in ({error})"
+            raise TokenRevoked(because, status=answer.status, code=error.code) from error
+        raise
 
 
 def _tokens(talk: _Conversation, verifier: Secret, hardware_id: str) -> Flow[wire.Grant]:

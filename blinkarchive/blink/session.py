@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Self, TypeVar
@@ -19,7 +20,10 @@ from blinkarchive.blink.tokens import Change, TokenFile, Tokens
 from blinkarchive.clock import Clock
 from blinkarchive.errors import (
     ArchiveError,
+    Forbidden,
     LoginNeeded,
+    NotSignedIn,
+    SourceError,
     TokenRevoked,
     Unauthorized,
 )
@@ -27,11 +31,15 @@ from blinkarchive.interfaces import Body
 from blinkarchive.secret import Secret
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 HEAD = 4096
 
 EARLY = timedelta(minutes=5)
 """How long before its end an access token is refreshed."""
+
+PAUSE = 60.0
+"""At least so many seconds are between two refreshes that a token in force does not need."""
 
 
 class Session:
@@ -59,6 +67,9 @@ class Session:
         self._unsaved: Tokens | None = None
         self._refreshing: asyncio.Task[Tokens] | None = None
         self._looking_up = asyncio.Lock()
+        #: On the monotonic clock: when the tokens came by a refresh, and until when a token in force is used without another.
+        self._renewed_at: float | None = None
+        self._good_until: float | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,19 +83,20 @@ class Session:
 
     @property
     def tokens(self) -> Tokens:
-        """The newest tokens. Raises `LoginNeeded` when nobody has signed in, or at other servers."""
+        """The newest tokens. Raises `NotSignedIn` when nobody has signed in, or at other servers."""
         if self._tokens is None:
             tokens = self._file.load()
             if tokens is None:
-                raise LoginNeeded("nobody has signed in yet: run `blinkarchive login`")
+                raise NotSignedIn("nobody has signed in yet: run `blinkarchive login`")
             self._check_servers(tokens)
             self._tokens = tokens
         return self._tokens
 
     async def begin(self, tokens: Tokens) -> None:
         """Be signed in with these tokens from now on."""
-        self._unsaved = None
-        self._now_use(await self._file.save(tokens, self._clock))
+        saved = await self._file.save(tokens, self._clock)
+        self._unsaved = self._renewed_at = self._good_until = None
+        self._now_use(saved)
 
     async def account(self) -> Tokens:
         """Tokens that name the account and its tier, looked up when they do not yet."""
@@ -98,11 +110,24 @@ class Session:
         return self.tokens
 
     async def fresh(self) -> Tokens:
-        """Tokens that will last for a while, refreshed when need be."""
+        """Tokens to use now, refreshed when they will not last for a while.
+
+        While they are in force, they are used for want of newer ones, and Blink is asked for those once a minute. Raises as
+        `refresh` does when they have ended, and `TokenRevoked` as soon as they cannot be refreshed any more.
+        """
         tokens = self.tokens
-        if self._unsaved is not None or not self._lasts(tokens):
+        if self._in_force(tokens) and (self._lasts(tokens) or self._has_just_failed()):
+            return tokens
+        try:
             return await self.refresh(tokens)
-        return tokens
+        except LoginNeeded:
+            raise
+        except SourceError as error:
+            self._good_until = self._clock.monotonic() + max(PAUSE, error.retry_after or 0.0)
+            if not self._in_force(tokens):
+                raise
+            log.info("the sign-in could not be refreshed yet", extra={"because": str(error)})
+            return tokens
 
     async def refresh(self, used: Tokens) -> Tokens:
         """Tokens that are newer than `used`.
@@ -123,20 +148,29 @@ class Session:
         async with self._file.change(self._clock) as change:
             current = change.current or used
             self._check_servers(current)
-            if current.access != used.access and self._lasts(current):
+            if current.access != used.access and self._lasts(current) and not current.revoked:
                 self._tokens, self._unsaved = current, None  # another process was here first
+                self._renewed_at = self._clock.monotonic()
                 return current
             if self._unsaved is not None:
                 change.prepare()
                 return self._keep(change, self._unsaved)
             if current.refresh is None:
                 raise TokenRevoked("the saved sign-in has ended, and cannot be refreshed; sign in again")
+            if current.revoked:
+                self._tokens = current
+                raise TokenRevoked("Blink no longer accepts the saved sign-in; sign in again")
             change.prepare()
             now = self._clock.now()
             flow = login.refresh(
                 self._servers, current.refresh, client_id=current.client_id, hardware_id=current.hardware_id, now=now
             )
-            return self._keep(change, current.renewed(await self._http.run(flow), now))
+            try:
+                grant = await self._http.run(flow)
+            except TokenRevoked:
+                self._note_revoked(change, current)
+                raise
+            return self._keep(change, current.renewed(grant, now))
 
     def _keep(self, change: Change, tokens: Tokens) -> Tokens:
         """Save, then use. What cannot be saved now is not thrown away: the old token may be worth nothing any more."""
@@ -146,7 +180,14 @@ class Session:
             self._unsaved = tokens
             raise
         self._unsaved = None
+        self._renewed_at = self._clock.monotonic()
         return self._now_use(saved)
+
+    def _note_revoked(self, change: Change, tokens: Tokens) -> None:
+        """Never show this refresh token again, in any process: to Blink that looks like an attack."""
+        self._tokens = replace(tokens, revoked=True)
+        with suppress(ArchiveError):  # then it is shown once more, and what matters now is that it was refused
+            self._tokens = change.commit(self._tokens)
 
     def _now_use(self, tokens: Tokens) -> Tokens:
         self._tokens = tokens
@@ -157,9 +198,19 @@ class Session:
     def _lasts(self, tokens: Tokens) -> bool:
         return tokens.expires_at - self._clock.now() >= EARLY
 
+    def _in_force(self, tokens: Tokens) -> bool:
+        return self._unsaved is None and not tokens.revoked and self._clock.now() < tokens.expires_at
+
+    def _has_just_failed(self) -> bool:
+        return self._good_until is not None and self._clock.monotonic() < self._good_until
+
+    def _was_just_renewed(self, tokens: Tokens) -> bool:
+        just_now = self._renewed_at is not None and self._clock.monotonic() - self._renewed_at < PAUSE
+        return just_now and tokens.access == self.tokens.access
+
     def _check_servers(self, tokens: Tokens) -> None:
         if not tokens.are_of(self._servers):
-            raise LoginNeeded(f"the saved sign-in is of {tokens.oauth}, not of {self._servers.oauth}; sign in again")
+            raise NotSignedIn(f"the saved sign-in is of {tokens.oauth}, not of {self._servers.oauth}; sign in again")
 
     # Requests
 
@@ -189,16 +240,24 @@ class Session:
         answer = await send(request.with_headers(Accept="application/json"))
         return answers.read(answer, decode, what=request.what, now=self._clock.now())
 
-    async def _with_token(self, request: Request, send: Callable[[Request], Awaitable[T]]) -> T:
-        """Send a request with the token; once more, with a new one, when the server says that it has ended."""
+    async def _with_token(self, request: Request, send: Callable[[Request], Awaitable[T]], *, media: bool = False) -> T:
+        """Send a request with the token; once more, with a new one, when the server says that it has ended.
+
+        A new token that is refused as well is no good: a person has to sign in. But if it is a clip (`media`) that is
+        refused to it, then the clip is what is wrong, and many such clips are not as many refreshes.
+        """
         tokens = await self.fresh()
         try:
             return await send(_bearing(request, tokens))
-        except Unauthorized:
+        except Unauthorized as error:
+            if media and self._was_just_renewed(tokens):
+                raise _forbidden(error) from error
             tokens = await self.refresh(tokens)
         try:
             return await send(_bearing(request, tokens))
         except Unauthorized as error:
+            if media:
+                raise _forbidden(error) from error
             raise LoginNeeded(f"Blink does not accept a token that it has just given; sign in again ({error})") from error
 
     @asynccontextmanager
@@ -219,7 +278,7 @@ class Session:
                 await self._check_clip(incoming, what)
                 return incoming
 
-            incoming = await self._with_token(request.with_headers(Accept="*/*"), begin)
+            incoming = await self._with_token(request.with_headers(Accept="*/*"), begin, media=True)
             yield Body(length=incoming.length, type=incoming.answer.type, chunks=incoming.chunks)
 
     async def _check_clip(self, incoming: Incoming, what: str) -> None:
@@ -235,6 +294,10 @@ class Session:
 
 def _bearing(request: Request, tokens: Tokens) -> Request:
     return request.with_headers(User_Agent=login.APP, Authorization=Secret(f"Bearer {tokens.access.reveal()}"))
+
+
+def _forbidden(error: Unauthorized) -> Forbidden:
+    return Forbidden(f"refused to a new token too: {error}", status=error.status, code=error.code)
 
 
 async def _head(incoming: Incoming) -> bytes:

@@ -47,6 +47,8 @@ class Tokens:
     #: None until the account has been looked up.
     tier: str | None = None
     account_id: int | None = None
+    #: Blink has refused the refresh token for good: it is shown to it no more.
+    revoked: bool = False
     #: Counts every change of the file. The highest is the newest.
     generation: int = 0
 
@@ -91,6 +93,7 @@ class _Saved(msgspec.Struct, frozen=True, kw_only=True):
     api: str
     tier: str | None
     account_id: int | None
+    revoked: bool = False
 
 
 class _Damaged(ValueError):
@@ -109,6 +112,7 @@ def _encode(tokens: Tokens) -> bytes:
         api=tokens.api,
         tier=tokens.tier,
         account_id=tokens.account_id,
+        revoked=tokens.revoked,
     )
     fields = msgspec.to_builtins(saved)
     return msgspec.json.format(msgspec.json.encode({**fields, "sha256": _sum(fields)}), indent=2) + b"\n"
@@ -135,6 +139,7 @@ def _decode(data: bytes) -> Tokens:
         api=saved.api,
         tier=saved.tier,
         account_id=saved.account_id,
+        revoked=saved.revoked,
         generation=saved.generation,
     )
 

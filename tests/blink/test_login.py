@@ -257,10 +257,26 @@ def test_a_refusal_means_the_same_at_each_step_after_the_code(step: int, said: A
 
 @pytest.mark.parametrize(("said", "kind"), [one for one in REFUSALS if one[0].status != 401])
 def test_a_failed_refresh_says_nothing_about_the_token(said: Answer, kind: type[SourceError]) -> None:
-    with pytest.raises(kind) as caught:
+    with pytest.raises(Throttled if kind is LoginLimit else kind) as caught:
         talk(refreshing(), (said,))
 
-    assert not isinstance(caught.value, TokenRevoked)
+    assert not isinstance(caught.value, LoginNeeded)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        answer(429, {"message": "Login limit exceeded."}, retry_after="3600"),
+        answer(429, b"", retry_after="3600"),
+        answer(401, {"message": "Login limit exceeded."}, retry_after="3600"),
+    ],
+)
+def test_too_many_refreshes_are_a_pause_and_no_reason_to_sign_in(said: Answer) -> None:
+    with pytest.raises(Throttled) as caught:
+        talk(refreshing(), (said,))
+
+    assert not isinstance(caught.value, LoginNeeded)
+    assert (caught.value.status, caught.value.retry_after) == (said.status, 3600)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from blinkarchive.errors import (
     ArchiveError,
     ClientRefused,
     CodeNeeded,
+    Forbidden,
     LoginHeldBack,
     LoginNeeded,
     ServerTrouble,
@@ -37,6 +38,8 @@ from tests.blink.conftest import OWNER, PASSWORD, Opener
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = 3600.0
+BAD_CLIP = "/api/v2/accounts/123456/media/clip/78.mp4"
+REFUSED = as_json({"message": "Unauthorized Access", "code": 101}, 401)
 
 
 async def fetch(blink: Blink, address: str = CLIP) -> bytes:
@@ -135,13 +138,78 @@ async def test_a_token_may_end_at_any_request(number: int, opened: Opener, cloud
 
 async def test_a_server_that_refuses_a_new_token_is_asked_no_third_time(signed_in: Blink, cloud: Cloud) -> None:
     await signed_in.account_id()
-    cloud.routes[CLIP] = as_json({"message": "Unauthorized Access", "code": 101}, 401)
+    cloud.routes[CHANGED] = REFUSED
 
     with pytest.raises(LoginNeeded) as caught:
-        await fetch(signed_in)
+        await signed_in.media_page(SINCE, 1)
 
     assert isinstance(caught.value.__cause__, Unauthorized)
-    assert (len(cloud.to(CLIP)), cloud.refreshes) == (2, 1)
+    assert (len(cloud.to(CHANGED)), cloud.refreshes) == (2, 1)
+
+
+async def test_a_clip_that_is_refused_to_a_new_token_is_the_only_one_that_fails(signed_in: Blink, cloud: Cloud) -> None:
+    await signed_in.account_id()
+    cloud.routes[BAD_CLIP] = REFUSED
+
+    with pytest.raises(Forbidden) as caught:
+        await fetch(signed_in, BAD_CLIP)
+
+    assert caught.value.status == 401
+    assert isinstance(caught.value.__cause__, Unauthorized)
+    assert (len(cloud.to(BAD_CLIP)), cloud.refreshes) == (2, 1)
+    assert await fetch(signed_in) == b"the bytes of a clip"
+    assert (await signed_in.media_page(SINCE, 1)).items == ()
+
+
+async def test_many_refused_clips_are_one_refresh_a_minute(signed_in: Blink, cloud: Cloud, clock: ManualClock) -> None:
+    await signed_in.account_id()
+    cloud.routes[BAD_CLIP] = REFUSED
+
+    together = await asyncio.gather(*(fetch(signed_in, BAD_CLIP) for _ in range(10)), return_exceptions=True)
+    assert {type(end) for end in together} == {Forbidden}
+    for _ in range(5):
+        with pytest.raises(Forbidden):
+            await fetch(signed_in, BAD_CLIP)
+        clock.advance(11)
+    assert cloud.refreshes == 1
+
+    clock.advance(6)  # 61 seconds in all: the token may have ended since
+    with pytest.raises(Forbidden):
+        await fetch(signed_in, BAD_CLIP)
+    assert cloud.refreshes == 2
+
+
+async def test_a_clip_that_was_asked_for_with_the_old_token_is_asked_for_with_the_new_one(signed_in: Blink, cloud: Cloud) -> None:
+    await signed_in.account_id()
+    fine, asked, go_on = cloud.routes[CLIP], asyncio.Event(), asyncio.Event()
+
+    async def slow(request: Seen) -> Reply:
+        cloud.routes[CLIP] = fine
+        asked.set()
+        await go_on.wait()
+        return REFUSED
+
+    cloud.routes[CLIP] = slow
+    cloud.access = "ended-canary-1"
+    waiting = asyncio.create_task(fetch(signed_in))
+    await asked.wait()
+    await signed_in.media_page(SINCE, 1)
+    assert cloud.refreshes == 1
+    go_on.set()
+
+    assert await waiting == b"the bytes of a clip"
+    assert cloud.refreshes == 1
+
+
+async def test_a_token_that_ends_a_while_after_its_refresh_is_refreshed_for_a_clip(
+    signed_in: Blink, cloud: Cloud, clock: ManualClock
+) -> None:
+    await signed_in.account_id()
+    for number in (1, 2):
+        cloud.access = f"ended-canary-{number}"
+        assert await fetch(signed_in) == b"the bytes of a clip"
+        clock.advance(61)
+    assert cloud.refreshes == 2
 
 
 async def test_a_message_of_an_ended_token_counts_whatever_its_status(signed_in: Blink, cloud: Cloud) -> None:
@@ -164,6 +232,7 @@ def cloud_ended(cloud: Cloud, then: object) -> Reply:
         (as_json({"error": "x"}, 500), ServerTrouble),
         (Reply(status=406), ClientRefused),
         (Reply(status=403), Throttled),
+        (as_json({"message": "Login limit exceeded."}, 429, Retry_After="60"), Throttled),
         (as_json({"error": "invalid_client"}, 400), SourceError),
         (Reply(body=b"<html>"), ServerTrouble),
         (Reply(raw=b""), Unreachable),
@@ -188,6 +257,37 @@ async def test_a_failed_refresh_keeps_the_token(
     assert await fetch(signed_in) == b"the bytes of a clip"
 
 
+async def test_a_token_in_force_is_used_when_it_cannot_be_refreshed_early(
+    signed_in: Blink, cloud: Cloud, clock: ManualClock
+) -> None:
+    await signed_in.account_id()
+    cloud.routes["POST /oauth/token"] = Reply(status=503)
+    clock.advance(14400 - 299)
+    for _ in range(5):
+        assert await fetch(signed_in) == b"the bytes of a clip"
+    assert cloud.refreshes == 1, "who has just failed is not asked again for each clip"
+    clock.advance(61)
+    assert await fetch(signed_in) == b"the bytes of a clip"
+    assert cloud.refreshes == 2
+
+    clock.advance(299 - 61)
+    with pytest.raises(ServerTrouble):
+        await fetch(signed_in)
+    assert cloud.refreshes == 3
+
+
+async def test_a_pause_that_was_asked_for_is_kept_while_the_token_is_in_force(
+    signed_in: Blink, cloud: Cloud, clock: ManualClock
+) -> None:
+    await signed_in.account_id()
+    cloud.routes["POST /oauth/token"] = Reply(status=429, headers=(("Retry-After", "200"),))
+    clock.advance(14400 - 299)
+    await fetch(signed_in)
+    clock.advance(199)
+    await fetch(signed_in)
+    assert cloud.refreshes == 1
+
+
 async def test_a_revoked_token_is_told_and_its_file_kept(
     signed_in: Blink, cloud: Cloud, clock: ManualClock, token_file: Path
 ) -> None:
@@ -198,7 +298,51 @@ async def test_a_revoked_token_is_told_and_its_file_kept(
     with pytest.raises(TokenRevoked):
         await signed_in.account_id()
 
-    assert on_disk(token_file) == kept
+    assert on_disk(token_file) == replace(kept, revoked=True, generation=kept.generation + 1)
+
+
+async def test_a_revoked_token_is_shown_once_and_never_again(
+    opened: Opener, signed_in: Blink, cloud: Cloud, clock: ManualClock
+) -> None:
+    await signed_in.account_id()
+    cloud.refresh = "revoked-canary-1"
+    clock.advance(14400 - 60)
+    for _ in range(3):
+        with pytest.raises(TokenRevoked):
+            await fetch(signed_in)
+        async with opened() as blink:
+            with pytest.raises(TokenRevoked):
+                await blink.ensure_signed_in()
+    assert cloud.refreshes == 1
+
+    async with opened() as blink:
+        await blink.sign_in(OWNER, PASSWORD)
+    assert await fetch(signed_in) == b"the bytes of a clip", "another process has signed in"
+    clock.advance(14400)
+    assert await fetch(signed_in) == b"the bytes of a clip"
+    assert cloud.refreshes == 2
+
+
+async def test_a_refused_token_that_cannot_be_refreshed_is_shown_no_more(signed_in: Blink, cloud: Cloud) -> None:
+    await signed_in.account_id()
+    cloud.access, cloud.refresh = "ended-canary-1", "revoked-canary-1"
+    for _ in range(3):
+        with pytest.raises(TokenRevoked):
+            await fetch(signed_in)
+    assert (len(cloud.to(CLIP)), cloud.refreshes) == (1, 1)
+
+
+async def test_a_revocation_that_cannot_be_noted_is_told(opened: Opener, cloud: Cloud, clock: ManualClock) -> None:
+    files = Failing()
+    async with opened(files=files) as blink:
+        await blink.sign_in(OWNER, PASSWORD)
+        cloud.refresh = "revoked-canary-1"
+        clock.advance(14400)
+        files.fails_at = files.writes + 2  # the first proves that there is room
+        with pytest.raises(TokenRevoked):
+            await blink.ensure_signed_in()
+        await blink.ensure_signed_in(OWNER, PASSWORD)
+        assert await fetch(blink) == b"the bytes of a clip"
 
 
 async def test_new_tokens_are_on_disk_before_they_are_used(
@@ -290,6 +434,26 @@ async def test_tokens_that_could_not_be_saved_are_saved_before_anything_else(
 
     assert cloud.refreshes == 1, "the old refresh token may be dead: the new one must not be thrown away"
     assert on_disk(token_file).access == Secret(cloud.access)
+
+
+async def test_tokens_that_could_not_be_saved_outlive_the_end_of_the_old_ones(
+    opened: Opener, cloud: Cloud, clock: ManualClock, token_file: Path
+) -> None:
+    files = Failing()
+    async with opened(files=files) as one, opened() as two:
+        await one.sign_in(OWNER, PASSWORD)
+        await one.account_id()
+        clock.advance(14400)
+        files.fails_at = files.writes + 2  # the first proves that there is room
+        with pytest.raises(ArchiveError, match="No space left"):
+            await fetch(one)
+        token_file.with_name("home.json.next").unlink(missing_ok=True)
+        with pytest.raises(TokenRevoked):
+            await fetch(two)
+
+        assert await fetch(one) == b"the bytes of a clip"
+        assert await fetch(two) == b"the bytes of a clip"
+    assert cloud.refreshes == 2
 
 
 async def test_two_clients_on_one_file_refresh_once(opened: Opener, cloud: Cloud, clock: ManualClock) -> None:
@@ -408,6 +572,50 @@ async def test_a_password_is_used_when_the_sign_in_was_revoked(signed_in: Blink,
 
     assert await fetch(signed_in) == b"the bytes of a clip"
     assert signed_in.tokens.hardware_id == device, "the same device for ever"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (as_json({"message": "Login limit exceeded."}, 429), Throttled),
+        (Reply(status=503), ServerTrouble),
+        (as_json({"error": "invalid_client"}, 400), SourceError),
+        (Reply(status=406), ClientRefused),
+    ],
+)
+async def test_a_password_is_not_used_for_a_sign_in_that_may_be_good(
+    said: Reply, kind: type[SourceError], signed_in: Blink, cloud: Cloud, clock: ManualClock
+) -> None:
+    cloud.routes["POST /oauth/token"] = said
+    clock.advance(14400)
+
+    with pytest.raises(kind):
+        await signed_in.ensure_signed_in(OWNER, PASSWORD)
+
+    assert cloud.sign_ins == 1
+
+
+async def test_a_password_is_not_used_for_a_damaged_file(
+    signed_in: Blink, opened: Opener, cloud: Cloud, token_file: Path
+) -> None:
+    token_file.write_bytes(b"damaged")
+    async with opened() as blink:
+        with pytest.raises(LoginNeeded, match="cannot be read"):
+            await blink.ensure_signed_in(OWNER, PASSWORD)
+    assert cloud.sign_ins == 1
+
+
+async def test_a_password_is_used_when_the_sign_in_is_of_other_servers(
+    opened: Opener, cloud: Cloud, token_file: Path, servers: Endpoints, clock: ManualClock
+) -> None:
+    async with opened() as blink:
+        await blink.sign_in(OWNER, PASSWORD)
+    other = replace(on_disk(token_file), oauth="http://127.0.0.1:9", api="http://127.0.0.1:9")
+    await TokenFile(token_file).save(other, clock)
+    async with opened() as blink:
+        await blink.ensure_signed_in(OWNER, PASSWORD)
+        assert await fetch(blink) == b"the bytes of a clip"
+    assert cloud.sign_ins == 2
 
 
 async def test_a_day_of_restarts_with_a_wrong_password_is_24_sign_ins(opened: Opener, cloud: Cloud, clock: ManualClock) -> None:

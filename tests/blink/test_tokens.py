@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 from collections.abc import Awaitable, Callable
@@ -97,6 +98,20 @@ async def test_what_was_saved_is_loaded(path: Path, clock: ManualClock) -> None:
     assert (await TokenFile(path).save(replace(given, refresh=None), clock)).generation == 2
     assert (loaded := TokenFile(path).load()) is not None
     assert loaded.refresh is None
+
+
+async def test_a_mark_of_revocation_is_kept_and_a_file_from_before_there_was_one_is_read(path: Path, clock: ManualClock) -> None:
+    file = TokenFile(path)
+    await file.save(tokens(revoked=True), clock)
+    assert (loaded := file.load()) is not None
+    assert loaded.revoked
+
+    fields = json.loads(path.read_bytes())
+    del fields["revoked"], fields["sha256"]
+    known = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+    path.write_text(json.dumps({**fields, "sha256": hashlib.sha256(known).hexdigest()}))
+    assert (loaded := file.load()) is not None
+    assert loaded == tokens(generation=1)
 
 
 async def test_nobody_else_may_read_any_of_the_files(path: Path, clock: ManualClock) -> None:
