@@ -25,6 +25,7 @@ from blinkarchive.errors import ConfigError, PluginError
 from blinkarchive.hookspecs import PROJECT
 from blinkarchive.interfaces import AnySinkType, SinkType
 from blinkarchive.model import Clip, Copy, RunReport, Trouble
+from blinkarchive.secret import redact
 
 log = logging.getLogger(__name__)
 
@@ -369,7 +370,7 @@ def _whose(point: EntryPoint) -> str:
 
 
 def _words(error: BaseException) -> str:
-    return "".join(traceback.format_exception_only(error)).strip()
+    return redact("".join(traceback.format_exception_only(error)).strip())
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -39,7 +39,10 @@ class MachineZone(tzinfo):
         return None if dt is None else dt.replace(tzinfo=None).astimezone().tzname()
 
     def fromutc(self, dt: datetime) -> datetime:
-        return dt.replace(tzinfo=UTC).astimezone().replace(tzinfo=self)
+        # In the hour that comes twice the local time alone means the first; the second is marked as such.
+        local = dt.replace(tzinfo=UTC).astimezone()
+        naive = local.replace(tzinfo=None)
+        return naive.replace(tzinfo=self, fold=int(naive.astimezone().utcoffset() != local.utcoffset()))
 
 
 def parse_duration(text: str) -> timedelta:

@@ -146,6 +146,9 @@ class _Run:
                 stopped = True
             for trouble in registry.troubles:
                 self._progress.trouble(trouble.where, trouble.what)
+            for name in self._config.plugins.load:
+                if name in registry.failures:
+                    self._progress.trouble(f"plugin {name}", str(registry.failures[name]))
             report = self._progress.report(self._name, self._began, self._clock.monotonic() - began, stopped=stopped)
             if not self._ask.dry_run:
                 await index.finished(report)
@@ -252,7 +255,7 @@ class _Run:
             except (SourceError, ConfigError) as error:
                 self._progress.complete = False
                 self._progress.trouble(f"account {account.name}", str(error))
-                if isinstance(error, LoginNeeded | ConfigError):
+                if isinstance(error, LoginNeeded):
                     self._progress.login_needed.append(account.name)
                 continue
             if SourceName.CLOUD in wanted:
@@ -267,7 +270,8 @@ def _wanted(asked: Sequence[T], there: Iterable[T], what: str) -> list[T]:
     known = list(there)
     for name in asked:
         if name not in known:
-            raise ConfigError(f"there is no {what} {name!r} in the config; there is {', '.join(map(str, known)) or 'none'}")
+            there_is = ", ".join(map(str, known)) or "none"
+            raise ConfigError(f'there is no {what} "{name}" in the config; there is {there_is}')
     return [name for name in known if name in asked or not asked]
 
 
@@ -312,6 +316,8 @@ async def sign_in(
     clock = clock or Clock()
     state = State(folder=config.archive.state)
     state.make()
+    with suppress(LoginNeeded):  # a file that cannot take the tokens is told before Blink sends a code
+        client.TokenFile(state.account(account)).load()
     async with _blink(chosen, state, clock, Pace(chosen.pace, clock)) as blink:
         waiting = blink.pending
         sent = waiting.sent if waiting is not None else ""

@@ -20,7 +20,7 @@ import click
 from blinkarchive.cli import accounts, running
 from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.session import Session, Verb
-from blinkarchive.cli.words import length, record, size, table
+from blinkarchive.cli.words import count, length, record, size, table
 from blinkarchive.clock import Clock
 from blinkarchive.config import Config, SinkConfig, default_file, inline_secrets, options, readable_by_others
 from blinkarchive.errors import BlinkArchiveError, ConfigError, NothingArchived, PluginError, SinkError
@@ -83,6 +83,7 @@ async def _all(config: Config) -> list[Check]:
     return [
         *_config(config, registry),
         *_state(config),
+        await _index(config),
         *_accounts(config),
         *[check async for check in _servers(config)],
         *[check async for check in _sinks(config, registry)],
@@ -139,6 +140,20 @@ def _state(config: Config) -> Iterator[Check]:
         found=f"{size(free)} free for clips on their way",
         advice="" if verdict is Verdict.OK else "make room, or put [archive] state on another disk",
     )
+
+
+async def _index(config: Config) -> Check:
+    """Whether the index can be read."""
+    from blinkarchive import wiring
+
+    try:
+        async with wiring.reading(config) as index:
+            clips = (await index.summary(())).clips
+    except NothingArchived:
+        return Check(what="index", verdict=Verdict.OK, found="none yet (made by the first run)")
+    except BlinkArchiveError as error:
+        return Check(what="index", verdict=Verdict.FAIL, found=str(error))
+    return Check(what="index", verdict=Verdict.OK, found=count(clips, "clip"))
 
 
 def _accounts(config: Config) -> Iterator[Check]:

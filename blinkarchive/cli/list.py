@@ -32,17 +32,18 @@ def verb(session: Session, since: Moment | None, until: Moment | None, cameras: 
     config = session.load()
     first, last = between(session, since, until)
 
-    async def work() -> int:
+    async def work() -> int | None:
         listed = 0
         async with wiring.reading(config) as index:
             async for standing in index.clips(tuple(config.sinks), cameras=cameras, since=first, until=last):
                 listed += 1
                 if not (record(as_record(standing)) if session.json else data(clip_line(standing))):
-                    break
+                    return None  # whoever read it has gone
         return listed
 
     try:
-        session.say(f"{count(running.run(work), 'clip')}.")
+        if (listed := running.run(work)) is not None:
+            session.say(f"{count(listed, 'clip')}.")
     except NothingArchived:
         session.say("Nothing has been archived yet. Next: blinkarchive run")
     return Exit.DONE

@@ -140,7 +140,8 @@ def _how_it_ended(report: RunReport, dry_run: bool) -> str:
 
 def _sinks(report: RunReport) -> list[str]:
     return [
-        f"  {name}: {tally.stored:,} new ({size(tally.bytes)}), {tally.known:,} there before"
+        f"  {name}: {tally.stored:,} new ({size(tally.bytes)}), "
+        + ("not looked at to its end" if name in report.sinks_failed else f"{tally.known:,} there before")
         + _also(tally.failed + tally.gave_up, "lacking")
         for name, tally in report.sinks.items()
     ]
@@ -161,8 +162,10 @@ def _next_steps(report: RunReport) -> list[str]:
     told = [f"Account {name} needs you: blinkarchive login --account {name}" for name in report.login_needed]
     if not report.complete and not report.stopped and not report.login_needed:
         told.append("A listing ended early, so there may be more clips; the next run lists them again.")
-    if report.total.failed or report.total.gave_up:
+    if report.total.failed:
         told.append("What is not stored yet is tried again by the next run; `blinkarchive status` says why.")
+    if report.total.gave_up:
+        told.append("What was given up after ten tries is tried again once a week; `blinkarchive status` says why.")
     return told
 
 

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
@@ -62,7 +62,7 @@ def open_engine(
 @contextmanager
 def translated(url: sa.URL) -> Iterator[None]:
     """The database's errors as ours."""
-    place = url.database or url.render_as_string(hide_password=True)
+    place = unquote((url.database or url.render_as_string(hide_password=True)).removeprefix("file:"))
     try:
         yield
     except DBAPIError as error:
@@ -71,7 +71,7 @@ def translated(url: sa.URL) -> Iterator[None]:
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             raise IndexUnusable(
                 f"the index {place} is damaged ({cause}): move it aside, together with {place}-wal, and run "
-                "`blinkarchive rebuild`, which makes it anew from the sinks"
+                "`blinkarchive run`: a new one is made, and the copies that the sinks hold are recognised again"
             ) from error
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise ArchiveBusy(f"another program holds the index {place}") from error

@@ -135,8 +135,8 @@ class Lane:
                 self.closed = ""
                 async with self._guarded(), asyncio.timeout(self._opening):
                     await self.prove(memory, spool, others)
-            except ConfigError:
-                raise
+            except ConfigError as error:
+                raise ConfigError(f"[sink.{self.name}] {error}") from error
             except BlinkArchiveError as error:
                 self.close(str(error))
             yield self

@@ -70,13 +70,16 @@ class Spool:
             self._threads.shutdown(wait=True)
 
     def _look(self) -> None:
-        self._files.make_folders(self.folder, 0o700)
-        for path in self.folder.iterdir():
-            spooled = _SPOOLED.fullmatch(path.name)
-            if spooled:
-                self._spooled[spooled["clip"]] = path
-            elif path.name.endswith(".part"):
-                self._files.unlink(path)
+        try:
+            self._files.make_folders(self.folder, 0o700)
+            for path in self.folder.iterdir():
+                spooled = _SPOOLED.fullmatch(path.name)
+                if spooled and path.is_file():
+                    self._spooled[spooled["clip"]] = path
+                elif path.name.endswith(".part") and path.is_file():
+                    self._files.unlink(path)
+        except OSError as error:
+            raise ArchiveError(f"the spool {self.folder} cannot be used: {error.strerror}") from error
 
     @property
     def leftovers(self) -> list[ClipId]:

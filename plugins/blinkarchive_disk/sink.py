@@ -39,7 +39,7 @@ class DiskOptions:
 async def open_disk(options: DiskOptions, files: Files | None = None) -> AsyncIterator[Sink]:
     """Open a folder as a sink. `files` takes the place of the real file operations in tests.
 
-    Raises `ConfigError` for a path that is relative or a file, and for a size that is none; `SinkUnavailable` when the folder
+    Raises `ConfigError` for a path that is relative, and for a size that is none; `SinkUnavailable` when the folder
     cannot be reached. Leaving waits for what still runs in threads, so that nothing is written after it.
     """
     path = Path(options.path).expanduser()

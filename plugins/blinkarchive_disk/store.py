@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event, local
 
-from blinkarchive import AlreadyThere, ConfigError, Content, Key, NotFound, SinkError, SinkFull, SinkUnavailable, Stored
+from blinkarchive import AlreadyThere, Content, Key, NotFound, SinkError, SinkFull, SinkUnavailable, Stored
 from blinkarchive.files import Files
 from blinkarchive_disk.drafts import draft_in, sweep
 from blinkarchive_disk.folder import Folder, OpenFolders, entered
@@ -67,7 +67,7 @@ class Store:
     # -- opening ------------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Hold the folder. It is made when only its last part is missing. Raises `ConfigError` and `SinkUnavailable`."""
+        """Hold the folder. It is made when only its last part is missing. Raises `SinkUnavailable`."""
         with told(self._path):
             try:
                 self._open = OpenFolders(Folder.hold(self._path))
@@ -78,7 +78,7 @@ class Store:
                     self._files.make_folders(self._path)
                 self._open = OpenFolders(Folder.hold(self._path))
             except NotADirectoryError as error:
-                raise ConfigError(f"{self._path} is a file, not a folder") from error
+                raise SinkUnavailable(f"{self._path} is a file, not a folder") from error
 
     def close(self) -> None:
         """Let go of the folder. Closing twice, or what never was open, is no fault."""

@@ -165,7 +165,7 @@ async def test_a_path_may_hold_any_letters(tmp_path: Path, clock: ManualClock) -
 async def test_a_damaged_index_says_what_to_do(path: Path, clock: ManualClock, content: bytes, read_only: bool) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
-    with pytest.raises(IndexUnusable, match=r"move it aside, .* `blinkarchive rebuild`"):
+    with pytest.raises(IndexUnusable, match=r"move it aside, .* `blinkarchive run`"):
         async with Index.open(path, clock=clock, read_only=read_only):
             pass
     assert path.read_bytes() == content

@@ -170,3 +170,14 @@ def test_the_zone_of_the_machine_skips_and_repeats_like_the_named_one(monkeypatc
             parse_when("2026-10-25T02:30", NOW, MachineZone())
         assert parse_when("2026-10-25T03:30", NOW, MachineZone()) == utc("2026-10-25T02:30:00")
     time.tzset()
+
+
+def test_the_hour_that_comes_twice_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        shown = [datetime(2026, 10, 25, hour, 30, tzinfo=UTC).astimezone(MachineZone()).isoformat() for hour in (0, 1)]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert shown == ["2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00"]
