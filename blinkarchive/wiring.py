@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 import secrets
+import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from blinkarchive import blink as client  # its names load aiohttp when they are used: only who talks to Blink waits for that
+from blinkarchive.blink.attempts import Attempts
 from blinkarchive.clock import Clock
 from blinkarchive.config import AccountConfig, Config, require, sink_options
 from blinkarchive.errors import (
@@ -249,7 +251,7 @@ class _Run:
         sources: list[Source] = []
         for account in self._config.accounts.values():
             pace = Pace(account.pace, self._clock)
-            blink = await stack.enter_async_context(_blink(account, self._state, self._clock, pace))
+            blink = await stack.enter_async_context(_blink(account, self._state.account(account.name), self._clock, pace))
             try:
                 await _signed_in(blink, account, clock=self._clock, patience=self._patience[account.name])
             except (SourceError, ConfigError) as error:
@@ -279,8 +281,8 @@ def _servers(account: AccountConfig) -> Endpoints:
     return client.Endpoints.of(api_url=account.api_url, oauth_url=account.oauth_url)
 
 
-def _blink(account: AccountConfig, state: State, clock: Clock, pace: Pace) -> AbstractAsyncContextManager[Blink]:
-    return client.Blink.open(state.account(account.name), servers=_servers(account), before_request=pace.request, clock=clock)
+def _blink(account: AccountConfig, tokens: Path, clock: Clock, pace: Pace) -> AbstractAsyncContextManager[Blink]:
+    return client.Blink.open(tokens, servers=_servers(account), before_request=pace.request, clock=clock)
 
 
 async def _signed_in(blink: Blink, account: AccountConfig, *, clock: Clock, patience: Patience) -> None:
@@ -318,7 +320,7 @@ async def sign_in(
     state.make()
     with suppress(LoginNeeded):  # a file that cannot take the tokens is told before Blink sends a code
         client.TokenFile(state.account(account)).load()
-    async with _blink(chosen, state, clock, Pace(chosen.pace, clock)) as blink:
+    async with _blink(chosen, state.account(account), clock, Pace(chosen.pace, clock)) as blink:
         waiting = blink.pending
         sent = waiting.sent if waiting is not None else ""
         if waiting is None:
@@ -344,8 +346,17 @@ async def import_credentials(config: Config, account: str, file: Path, *, clock:
     clock = clock or Clock()
     state = State(folder=config.archive.state)
     state.make()
-    async with _blink(chosen, state, clock, Pace(chosen.pace, clock)) as blink:
-        await blink.adopt(client.import_blinkpy(file, servers=_servers(chosen), now=clock.now()))
+    kept = state.account(account)
+    device = Attempts(kept, clock=clock).hardware_id()
+    tokens = client.import_blinkpy(file, servers=_servers(chosen), now=clock.now(), device=device)
+    # What is there stays in force until the new sign-in has proved good.
+    with tempfile.TemporaryDirectory(prefix=".import-", dir=kept.parent) as folder:
+        async with _blink(chosen, Path(folder) / kept.name, clock, Pace(chosen.pace, clock)) as trial:
+            await trial.adopt(tokens)
+            await trial.account_id()
+            proven = trial.tokens
+    async with _blink(chosen, kept, clock, Pace(chosen.pace, clock)) as blink:
+        await blink.adopt(proven)
         await blink.account_id()
     return f"Account {account} is signed in with what {file} held. That file still holds a password in clear: delete it."
 

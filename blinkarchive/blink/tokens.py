@@ -300,9 +300,10 @@ class _BlinkpyFile(msgspec.Struct, frozen=True, kw_only=True):
     hardware_id: str | None = None
 
 
-def import_blinkpy(path: Path, *, servers: Endpoints, now: datetime) -> Tokens:
+def import_blinkpy(path: Path, *, servers: Endpoints, now: datetime, device: str | None = None) -> Tokens:
     """The sign-in in a blinkpy credential file, which is left as it is. Any key of it may be absent or odd.
 
+    `device` is the hardware id to go on with where the file names none; without it a new one is made.
     Raises `ConfigError` when it cannot be read or holds no sign-in.
     """
     try:
@@ -321,7 +322,7 @@ def import_blinkpy(path: Path, *, servers: Endpoints, now: datetime) -> Tokens:
         refresh=Secret(found.refresh_token) if found.refresh_token else None,
         expires_at=_moment(found.expiration_date, now) if found.token else now,
         client_id=_client_of(found.token or ""),
-        hardware_id=_uuid_in(found.hardware_id or "") or new_hardware_id(),
+        hardware_id=_uuid_in(found.hardware_id or "") or device or new_hardware_id(),
         oauth=str(servers.oauth),
         api=str(servers.first),
         tier=tier if re.fullmatch(r"[a-z0-9]{1,8}", tier) else None,

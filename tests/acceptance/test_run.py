@@ -286,6 +286,31 @@ async def test_a_wrong_password_is_tried_once_and_no_more(house_of: Houses) -> N
         assert len(posts) == 1
 
 
+async def test_a_sign_in_is_taken_over_from_blinkpy_and_one_that_proves_bad_replaces_nothing(house_of: Houses) -> None:
+    async with house_of(world(clips=3)) as house:
+        house.configure(password=False)
+        state = house.folder / "state/accounts/a0"
+        file = house.folder / "blinkpy.json"
+        tokens = house.cloud.world.signins.sign_in(house.account)
+        good = {
+            "username": house.account.username,
+            "token": tokens["access_token"],
+            "refresh_token": tokens["refresh_token"],
+            "region_id": "u011",
+        }
+        file.write_text(json.dumps(good | {"hardware_id": "no uuid", "expiration_date": 4e9, "client_id": None}))
+        taken = await house("login", "--import", str(file))
+        assert taken.code == 0, taken.err
+        assert (await house("run", "--json")).counts[2] == 3
+        device, kept = (state / "tokens.device.json").read_bytes(), (state / "tokens.json").read_bytes()
+        file.write_text(json.dumps(good | {"token": "dead", "refresh_token": "dead as well"}))
+        refused = await house("login", "--import", str(file))
+        assert refused.code == 4
+        assert (state / "tokens.json").read_bytes() == kept
+        assert (state / "tokens.device.json").read_bytes() == device
+        assert (await house("run", "--json")).code == 0
+
+
 async def test_no_secret_is_ever_shown(house_of: Houses) -> None:
     async with house_of(world(second_factor="412", clips=3)) as house:
         shown = ""
