@@ -87,18 +87,20 @@ def _time_left(progress: Progress, seconds: float) -> str:
 
 def as_record(report: RunReport) -> dict[str, object]:
     """The report for programs. Names and meanings stay; there may be more of them one day."""
+    # Accounts, sources and sinks are served side by side: each takes as long as the run.
+    seconds = {"seconds": round(report.seconds, 3)}
     return {
         "run": report.run,
         "started_at": iso(report.started_at),
         **asdict(report.total),
-        "seconds": round(report.seconds, 3),
+        **seconds,
         "complete": report.complete,
         "stopped": report.stopped,
         "login_needed": list(report.login_needed),
         "sinks_failed": list(report.sinks_failed),
-        "accounts": {name: asdict(tally) for name, tally in report.accounts.items()},
-        "sources": {str(name): asdict(tally) for name, tally in report.sources.items()},
-        "sinks": {name: asdict(tally) for name, tally in report.sinks.items()},
+        "accounts": {name: asdict(tally) | seconds for name, tally in report.accounts.items()},
+        "sources": {str(name): asdict(tally) | seconds for name, tally in report.sources.items()},
+        "sinks": {name: asdict(tally) | seconds for name, tally in report.sinks.items()},
         "excluded_reasons": dict(report.excluded),
         "troubles": [{"where": trouble.where, "what": trouble.what} for trouble in report.troubles],
     }
