@@ -78,7 +78,7 @@ class ArchiveConfig:
     #: The template of the clips' names in every sink.
     name: str = field(default=DEFAULT_TEMPLATE, metadata={"check": Namer})
     #: How many clips may be on their way before the first sink holds them.
-    in_flight: int = field(default=64, metadata={"check": _positive})
+    in_flight: int = field(default=16, metadata={"check": _positive})
     #: The most a clip may have; a larger one is refused.
     largest_clip: Size = LARGEST_CLIP
     #: What fetching leaves free on the disk of `state`.

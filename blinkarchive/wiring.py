@@ -364,5 +364,8 @@ async def import_credentials(config: Config, account: str, file: Path, *, clock:
 @asynccontextmanager
 async def reading(config: Config, *, clock: Clock | None = None) -> AsyncIterator[Index]:
     """The index, to look at while others may write it. Raises `NothingArchived` before the first run."""
-    async with Index.open(State(folder=config.archive.state).index, clock=clock or Clock(), read_only=True) as index:
+    state = State(folder=config.archive.state)
+    if state.folder.exists() and not state.folder.is_dir():
+        raise ConfigError(f"[archive] state: {state.folder} is a file, not a folder")
+    async with Index.open(state.index, clock=clock or Clock(), read_only=True) as index:
         yield index

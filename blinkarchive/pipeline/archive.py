@@ -79,7 +79,7 @@ class Archive:
         patience: Mapping[str, Patience] | None = None,
         stored: Callable[[Clip, Copy], Awaitable[None]],
         planned: Callable[[Standing], None] = lambda _: None,
-        in_flight: int = 64,
+        in_flight: int = 16,
     ) -> None:
         """`stored` is told of each copy; `planned`, in a dry run, of each clip that a run would fetch.
         `in_flight` bounds the clips that no sink holds yet.
@@ -154,7 +154,7 @@ class Archive:
     async def _window(self, source: Source) -> tuple[datetime, bool]:
         """Where the listing begins, and whether that is everything. It bounds the work; what is new, the index decides."""
         if self._ask.since is not None:
-            return self._ask.since, False
+            return max(self._ask.since, EVERYTHING), False
         last = await self._index.listing(source.account, source.name)
         if last is None or last.full_at is None or not timedelta(0) <= self._clock.now() - last.full_at < FULL_EVERY:
             return EVERYTHING, True

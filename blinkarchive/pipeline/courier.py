@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -32,6 +33,8 @@ from blinkarchive.retry import Patience, retry
 
 if TYPE_CHECKING:
     from blinkarchive.index import Index
+
+log = logging.getLogger(__name__)
 
 GIVEN_UP_FOR = timedelta(days=7)
 """How long a clip that was given up is left alone."""
@@ -139,6 +142,7 @@ class Courier:
             raise
         self._unreachable[account] = 0
         self._progress.fetched(account, way.clip.source, content.size)
+        log.info("fetched", extra={"clip": way.clip.id, "bytes": content.size})
         return content
 
     async def _reread(self, clip: Clip, lane: Lane, copy: Copy) -> Content:
@@ -180,6 +184,7 @@ class Courier:
         )
         await self._index.record(copy)
         way.ends[lane.name] = "stored"
+        log.info("stored", extra={"clip": way.clip.id, "sink": lane.name, "key": key})
         self._progress.sinks[lane.name].bytes += content.size
         self._held(way)
         await self._stored(way.clip, copy)
@@ -188,6 +193,7 @@ class Courier:
         """Record what went wrong. It is a try of the clip only when the fault is its own, and its source was asked."""
         counts = isinstance(error, _OF_THE_CLIP) and way.ref.open is not no_source
         state = await self._index.failed(way.clip.id, sink, str(error), counts=counts)
+        log.info("not stored", extra={"clip": way.clip.id, "sink": sink, "because": str(error)})
         way.ends[sink] = "gave_up" if state is State.GAVE_UP else "failed"
 
 

@@ -83,7 +83,7 @@ class Progress:
 
     def trouble(self, where: str, what: str) -> None:
         """Keep something to tell a person; the same thing once only."""
-        trouble = Trouble(where=where, what=what)
+        trouble = Trouble(where=where, what=what.removeprefix(f"{where}: "))
         if trouble not in self.troubles and len(self.troubles) < _MOST_TROUBLES:
             self.troubles.append(trouble)
 

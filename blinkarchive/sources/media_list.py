@@ -78,6 +78,7 @@ class MediaList:
 
     async def _page(self, since: datetime, number: int) -> MediaPage:
         try:
+            log.debug("listing", extra={"account": self.account, "page": number})
             return await retry(lambda: self._blink.media_page(since, number), clock=self._clock, patience=self._patience)
         except (LoginNeeded, Refused):
             raise
