@@ -21,7 +21,7 @@ from blinkarchive.config import load, require
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-NEVER = ("/work/", "/root/", "/home/runner", "/Users/")
+NEVER = ("/root/", "/home/runner", "/Users/")
 """Folders of somebody's machine."""
 
 

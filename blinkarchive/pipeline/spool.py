@@ -269,16 +269,20 @@ class _Writing:
         path = self._folder / f"{name}~{sha256[:32]}"
         self._files.rename(self._temp, path)
         self._files.sync_folder(self._folder)
-        os.close(self._fd)
+        self._close()
         return Content(path=path, size=self.size, sha256=sha256)
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind. After `finish` there is nothing to leave. Blocks."""
         if self._fd is not None:
-            with suppress(OSError):
-                os.close(self._fd)
+            self._close()
             with suppress(OSError):
                 self._files.unlink(self._temp)
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, None  # closed once: its number may be somebody else's right after
+        if fd is not None:
+            os.close(fd)
 
 
 def _name(clip: ClipId) -> str:

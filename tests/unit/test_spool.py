@@ -13,7 +13,7 @@ import pytest
 from blinkarchive.errors import ArchiveError, BadClip, SpoolFull, Unavailable
 from blinkarchive.files import Files
 from blinkarchive.interfaces import Body, ClipRef
-from blinkarchive.pipeline.spool import Spool
+from blinkarchive.pipeline.spool import Spool, _Writing
 from tests.unit.test_mp4 import FTYP, INDEX_LAST, MDAT, MOOV
 from tests.unit.test_naming import clip
 
@@ -214,3 +214,16 @@ async def test_ids_of_any_length_and_letters_have_a_file_of_their_own(tmp_path: 
             assert content.path.parent == tmp_path
             assert await spool.leftover(clip(id).id) == content
         assert len(whole_files(tmp_path)) == 2
+
+
+def test_a_stop_right_after_the_last_step_closes_nobody_elses_file(tmp_path: Path) -> None:
+    """A descriptor's number is given to the next file that is opened: closing it twice would close that one."""
+    writing = _Writing(tmp_path, Files())
+    writing.hold(INDEX_LAST)
+    content = writing.finish("name", len(INDEX_LAST))
+    others = [os.open(content.path, os.O_RDONLY) for _ in range(20)]
+    writing.abandon()
+    for fd in others:
+        assert os.fstat(fd).st_size == len(INDEX_LAST)
+        os.close(fd)
+    assert content.path.read_bytes() == INDEX_LAST
