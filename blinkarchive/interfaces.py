@@ -42,7 +42,7 @@ class LeftOut:
 
     #: The source's id of the item, "" when it has none.
     item: str
-    #: "deleted", "partial", "no video", "before since", "after until", "camera".
+    #: "deleted", "partial", "no video".
     reason: str
 
 
