@@ -119,19 +119,6 @@ class Spool:
         Where the other side does not say how long the clip is, it is fetched twice and both must agree.
         Raises `BadClip`, `SpoolFull`, and what `ref.open()` raises.
         """
-        content, proven = await self._fetch(ref)
-        if not proven:
-            async with ref.open() as body:
-                again = hashlib.sha256()
-                async for chunk in body.chunks:
-                    again.update(chunk)
-            if again.hexdigest() != content.sha256:
-                await self.release(ref.clip.id)
-                raise BadClip("the clip came without a length, and two fetches of it differ")
-        return content
-
-    async def _fetch(self, ref: ClipRef) -> tuple[Content, bool]:
-        """Fetch once. Gives the content, and whether its length was announced."""
         writing = _Writing(self.folder, self._files)
         name = _name(ref.clip.id)
         if any(path.name.startswith(f"{name}~") for path in self._useless):
@@ -139,7 +126,9 @@ class Spool:
         try:
             async with ref.open() as body:
                 await self._receive(body, writing)
-            # The connection and its place are free again; the rest is between us and the disk.
+            # The connection and its place are free again.
+            if body.length is None:
+                await self._prove(ref, writing)
             content = await self._in_thread(writing.finish, name, body.length)
         except OSError as error:
             await self._in_thread(writing.abandon)
@@ -150,7 +139,7 @@ class Spool:
             await self._in_thread(writing.abandon)
             raise
         self._spooled[name] = content.path
-        return content, body.length is not None
+        return content
 
     async def _receive(self, body: Body, writing: _Writing) -> None:
         if body.length is not None and body.length > self._largest:
@@ -163,6 +152,16 @@ class Spool:
             # What is known to be the last waits for `finish`: a small clip is one hop to a thread.
             if writing.held >= _PIECE and writing.size != body.length:
                 await self._in_thread(writing.write)
+
+    async def _prove(self, ref: ClipRef, writing: _Writing) -> None:
+        """Fetch a clip again that came without a length. Until both agree its file has no name that a later run would trust."""
+        await self._in_thread(writing.write)
+        again = hashlib.sha256()
+        async with ref.open() as body:
+            async for chunk in body.chunks:
+                again.update(chunk)
+        if again.hexdigest() != writing.sha256:
+            raise BadClip("the clip came without a length, and two fetches of it differ")
 
     async def release(self, clip: ClipId) -> None:
         """Let go of a clip's file: every sink has it, or it is of no use."""
@@ -224,6 +223,11 @@ class _Writing:
         self._fd: int | None = None
         self._sha256 = hashlib.sha256()
 
+    @property
+    def sha256(self) -> str:
+        """Of what is written so far."""
+        return self._sha256.hexdigest()
+
     def needs(self, room: int) -> None:
         """What must be free on the disk before the first byte is written."""
         self._room = room
@@ -265,12 +269,11 @@ class _Writing:
         with io.BytesIO(data) if len(data) == self.size else self._temp.open("rb") as file:
             mp4.check(file, self.size, size_is_proven=length is not None)
         self._files.sync(self._fd)
-        sha256 = self._sha256.hexdigest()
-        path = self._folder / f"{name}~{sha256[:32]}"
+        path = self._folder / f"{name}~{self.sha256[:32]}"
         self._files.rename(self._temp, path)
         self._files.sync_folder(self._folder)
         self._close()
-        return Content(path=path, size=self.size, sha256=sha256)
+        return Content(path=path, size=self.size, sha256=self.sha256)
 
     def abandon(self) -> None:
         """Leave nothing behind. After `finish` there is nothing to leave. Blocks."""

@@ -100,6 +100,17 @@ async def test_a_clip_without_a_length_is_fetched_twice_and_kept_when_both_agree
         assert content.path.read_bytes() == INDEX_LAST
 
 
+async def test_a_clip_without_a_length_whose_second_fetch_fails_is_not_trusted_later(tmp_path: Path) -> None:
+    whole, broken = ref(INDEX_LAST, length=None), ref(INDEX_LAST, length=None, fails=BadClip("the connection broke"))
+    opens = iter((whole.open, broken.open))
+    async with Spool(tmp_path).opened() as spool:
+        with pytest.raises(BadClip, match="broke"):
+            await spool.fill(ClipRef(clip=REF, open=lambda: next(opens)()))
+        assert spool.leftovers == []
+        assert await spool.leftover(REF.id) is None
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_what_a_killed_run_had_whole_is_found_again_and_the_rest_is_swept(tmp_path: Path) -> None:
     async with Spool(tmp_path).opened() as spool:
         await spool.fill(ref(INDEX_LAST))
