@@ -25,7 +25,6 @@ from blinkarchive.errors import (
     LoginNeeded,
     NotSignedIn,
     PluginError,
-    SourceError,
     TokenRevoked,
 )
 from blinkarchive.files import Files
@@ -191,16 +190,21 @@ class _Run:
             planned=self._planned,
             in_flight=self._config.archive.in_flight,
         )
-        await archive.run(await self._sources(stack))
-        for lane in lanes:
-            if lane.closed:
-                if not self._ask.dry_run:
+        try:
+            await archive.run(await self._sources(stack))
+            for lane in lanes:
+                if not lane.closed:
+                    await self._catalogue(index, spool, lane)
+        finally:
+            for lane in lanes:
+                if lane.closed and not self._ask.dry_run:
                     self._progress.sink_failed(lane.name, lane.closed)
-            else:
-                try:
-                    await catalogue(index, spool, lane, self._name, self._clock.now())
-                except BlinkArchiveError as error:
-                    self._progress.sink_failed(lane.name, f"its catalogue could not be written: {error}")
+
+    async def _catalogue(self, index: Index, spool: Spool, lane: Lane) -> None:
+        try:
+            await catalogue(index, spool, lane, self._name, self._clock.now())
+        except BlinkArchiveError as error:
+            self._progress.sink_failed(lane.name, f"its catalogue could not be written: {error}")
 
     # --- sinks
 
@@ -237,8 +241,6 @@ class _Run:
                 lane.close(str(opening))
             else:
                 await stack.enter_async_context(lane.opened(opening, index, spool, self._config.sinks))
-            if lane.closed:
-                self._progress.sink_failed(name, lane.closed)
         return lanes
 
     # --- sources
@@ -254,7 +256,7 @@ class _Run:
             blink = await stack.enter_async_context(_blink(account, self._state.account(account.name), self._clock, pace))
             try:
                 await _signed_in(blink, account, clock=self._clock, patience=self._patience[account.name])
-            except (SourceError, ConfigError) as error:
+            except BlinkArchiveError as error:  # also a token file that cannot be written: the other accounts go on
                 self._progress.complete = False
                 self._progress.trouble(f"account {account.name}", str(error))
                 if isinstance(error, LoginNeeded):

@@ -9,7 +9,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Protocol
 
 from blinkarchive.clock import Clock
@@ -156,12 +156,13 @@ class Lane:
         known = await memory.sink_id(self.name)
         found = await self._marker()
         if found is None and known is None:
-            found = str(uuid.uuid4())
             text = json.dumps(
-                {"blinkarchive sink": found, "note": "Leave this file here: it tells that this is the right place."}
+                {"blinkarchive sink": str(uuid.uuid4()), "note": "Leave this file here: it tells that this is the right place."}
             )
             async with spool.written(text.encode() + b"\n") as content:
-                await self.store(MARKER, content)
+                with suppress(AlreadyThere):  # another machine was quicker: then it is its marker that counts
+                    await self._sink.put(MARKER, content)
+            found = await self._marker()
         if found is None:
             raise SinkUnavailable(
                 f"sink {self.name}: its marker {MARKER} is missing. Is the disk mounted? "

@@ -103,6 +103,16 @@ async def test_several_accounts_share_one_archive(house_of: Houses) -> None:
         assert set(house.clips().values()) == films(house.cloud.world)
 
 
+async def test_an_account_whose_sign_in_cannot_be_kept_does_not_stop_the_others(house_of: Houses) -> None:
+    async with house_of(world(accounts=2, clips=5)) as house:
+        (house.folder / "state/accounts").mkdir(parents=True, mode=0o700)
+        (house.folder / "state/accounts/a0").write_text("in the way of a folder")
+        ran = await house("run", "--json")
+        assert ran.code in (3, 4)
+        assert ran.report["accounts"]["a1"]["stored"] == 5
+        assert any(trouble["where"] == "account a0" for trouble in ran.report["troubles"])
+
+
 async def test_a_dry_run_changes_nothing(house_of: Houses) -> None:
     async with house_of(world()) as house:
         ran = await house("run", "--dry-run", "--json")
