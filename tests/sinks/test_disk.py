@@ -34,6 +34,7 @@ from blinkarchive_disk.names import draft_name, size_of
 from blinkarchive_disk.renaming import rename_new
 from blinkarchive_disk.sink import THREADS, DiskSink
 from blinkarchive_disk.store import PAGE, Store
+from tests.sinks.file_systems import Copying, Unlinked
 
 KEY = Key("porch/2026/05/clip.mp4")
 SIZE = 600_000
@@ -69,22 +70,6 @@ def everything_in(folder: Path) -> list[str]:
 
 
 # -- file systems to meet
-
-
-class Copying(Files):
-    """Contents are on another file system: they cannot be linked."""
-
-    def link(self, existing: Path, new: Path) -> None:
-        if not existing.name.startswith(".blinkarchive-"):
-            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(new))
-        super().link(existing, new)
-
-
-class Unlinked(Files):
-    """There are no hard links."""
-
-    def link(self, existing: Path, new: Path) -> None:
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM), str(new))
 
 
 class Step(Copying):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,22 +12,7 @@ from blinkarchive import Key
 from blinkarchive.conformance import OpenSink, SinkContract
 from blinkarchive.files import Files
 from blinkarchive_disk import DiskOptions, open_disk
-
-
-class Copying(Files):
-    """A file system on which contents cannot be linked, as when the spool is on another disk."""
-
-    def link(self, existing: Path, new: Path) -> None:
-        if not existing.name.startswith(".blinkarchive-"):
-            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(new))
-        super().link(existing, new)
-
-
-class Unlinked(Files):
-    """A file system without hard links, such as exFAT."""
-
-    def link(self, existing: Path, new: Path) -> None:
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM), str(new))
+from tests.sinks.file_systems import Copying, Unlinked
 
 
 class DiskContract(SinkContract):
