@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from blinkarchive.simulator.answers import INVALID_DEVICE_TYPE, Refusal, as_json, media_not_found
-from blinkarchive.simulator.faults import Fault, Kind, Place, Target
-from blinkarchive.simulator.footage import Footage, Take, still
+from blinkarchive.simulator.faults import Kind, Place, Target
+from blinkarchive.simulator.films import Films, Showing
+from blinkarchive.simulator.footage import Take, still
 from blinkarchive.simulator.gate import Gate
 from blinkarchive.simulator.house import stamp
-from blinkarchive.simulator.trouble import answer, hang_up, troubled
+from blinkarchive.simulator.trouble import answer
 from blinkarchive.simulator.world import Account, Camera, CloudClip, World
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-_PIECE = 64 * 1024
-_PIECES_A_SECOND = 25
-_SPOILS = frozenset({Kind.CUT, Kind.CUT_CHUNKED, Kind.CUT_UNMARKED, Kind.TOO_LONG, Kind.TOO_SHORT, Kind.DRIP})
 
 
 class Media:
     """What the cloud keeps of the cameras' recordings."""
 
-    def __init__(self, world: World, gate: Gate, footage: Footage) -> None:
+    def __init__(self, world: World, gate: Gate, films: Films) -> None:
         self._world = world
         self._gate = gate
-        self._footage = footage
+        self._films = films
 
     def routes(self) -> list[web.RouteDef]:
         house = "/api/v3/media/accounts/{account}/networks/{network}/{type}/{camera}"
@@ -60,24 +56,15 @@ class Media:
         """A clip's film."""
         account = self._gate.account_in_path(request)
         clip = _clip(request, account)
-        world = self._world
-        fault = world.faults.strike(Place.MEDIA, _aim(account, clip))
-        if fault is not None and fault.kind is Kind.DELAY:
-            await world.clock.sleep(fault.seconds)
-        elif fault is not None and fault.kind not in _SPOILS:
-            return await troubled(request, fault)
-        if world.rules.latency:
-            await world.clock.sleep(world.rules.latency)
-        if clip.deleted or not clip.video:
-            raise media_not_found()
-        if world.rules.fetching_watches and not clip.watched:
-            account.change(clip, watched=True)
-        path = self._footage.path(clip.take)
-        if fault is not None and fault.kind in _SPOILS:
-            return await self._spoilt(request, path, clip.take.size, fault)
-        if clip.partial:
-            return await self._send(request, path, clip.take.size // 2)
-        return await self._send(request, path, clip.take.size)
+
+        def fetched() -> Showing:
+            if clip.deleted or not clip.video:
+                raise media_not_found()
+            if self._world.rules.fetching_watches and not clip.watched:
+                account.change(clip, watched=True)
+            return Showing(take=clip.take, size=clip.take.size // 2 if clip.partial else clip.take.size)
+
+        return await self._films.show(request, Place.MEDIA, _aim(account, clip), fetched)
 
     async def thumbnail(self, request: web.Request) -> web.StreamResponse:
         """A clip's picture."""
@@ -131,54 +118,6 @@ class Media:
             elif account.clips:
                 account.remove_clip(account.clips[0])
 
-    async def _send(self, request: web.Request, path: Path, size: int) -> web.StreamResponse:
-        """The first `size` bytes of a film: by the kernel alone, or at the pace that the rules want."""
-        if rate := self._world.rules.bandwidth:
-            response = await self._stream(request, path, size=size, promised=size, rate=rate)
-        else:
-            response = _film_head(size)
-            await response.prepare(request)
-            with path.open("rb") as file:
-                assert request.transport is not None
-                await asyncio.get_running_loop().sendfile(request.transport, file, count=size)
-        await response.write_eof()
-        return response
-
-    async def _spoilt(self, request: web.Request, path: Path, size: int, fault: Fault) -> web.StreamResponse:
-        half, other = fault.after or size // 2, fault.after or 1000
-        sent, promised = {
-            Kind.CUT: (half, size),
-            Kind.CUT_CHUNKED: (half, None),
-            Kind.CUT_UNMARKED: (half, None),
-            Kind.TOO_LONG: (size, size + other),
-            Kind.TOO_SHORT: (size - other, size - other),
-            Kind.DRIP: (size, size),
-        }[fault.kind]
-        rate = fault.rate if fault.kind is Kind.DRIP else self._world.rules.bandwidth
-        response = await self._stream(request, path, size=sent, promised=promised, rate=rate)
-        if fault.kind in (Kind.CUT, Kind.CUT_CHUNKED, Kind.TOO_LONG):
-            await hang_up(request)
-        await response.write_eof()
-        return response
-
-    async def _stream(
-        self, request: web.Request, path: Path, *, size: int, promised: int | None, rate: int
-    ) -> web.StreamResponse:
-        """Send the first `size` bytes of a film at `rate` bytes a second (0: no limit), and leave the end of the answer open."""
-        clock = self._world.clock
-        response = _film_head(promised)
-        await response.prepare(request)
-        began, sent = clock.monotonic(), 0
-        piece = max(1, min(_PIECE, rate // _PIECES_A_SECOND)) if rate else _PIECE
-        with path.open("rb") as file:
-            while sent < size and (data := file.read(min(piece, size - sent))):
-                sent += len(data)
-                early = began + sent / rate - clock.monotonic() if rate else 0.0
-                if early > 0:
-                    await clock.sleep(early)
-                await response.write(data)
-        return response
-
 
 def item(clip: CloudClip) -> dict[str, Any]:
     """A clip as the list shows it."""
@@ -208,12 +147,6 @@ def item(clip: CloudClip) -> dict[str, Any]:
 
 def _aim(account: Account, clip: CloudClip) -> Target:
     return Target(account=account.username, clip=clip.id, camera=clip.camera.name)
-
-
-def _film_head(length: int | None) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "video/mp4"})
-    response.content_length = length
-    return response
 
 
 def _clip(request: web.Request, account: Account) -> CloudClip:

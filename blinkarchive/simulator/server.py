@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from blinkarchive.simulator.answers import Refusal, as_json
+from blinkarchive.simulator.films import Films
 from blinkarchive.simulator.footage import Footage
 from blinkarchive.simulator.gate import Gate
 from blinkarchive.simulator.house import House
@@ -81,11 +82,11 @@ class Simulator:
 
 
 def _app(world: World, footage: Footage, journal: Journal) -> web.Application:
-    gate = Gate(world)
+    gate, films = Gate(world), Films(world, footage)
     app = web.Application()
     journal.attach(app)
     app.middlewares.append(_answering)
-    for part in (OAuthHost(world), House(world, gate), Media(world, gate, footage)):
+    for part in (OAuthHost(world), House(world, gate), Media(world, gate, films)):
         app.add_routes(part.routes())
     return app
 
