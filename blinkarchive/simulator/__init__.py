@@ -1,5 +1,7 @@
 """A Blink cloud on loopback: a world of accounts and clips, what goes wrong in it, and the server that plays it."""
 
+from blinkarchive.simulator.commands import Command
+from blinkarchive.simulator.devices import Camera, Network, SyncModule
 from blinkarchive.simulator.faults import Fault, Faults, Fired
 from blinkarchive.simulator.journal import Exchange
 from blinkarchive.simulator.plan import (
@@ -11,7 +13,8 @@ from blinkarchive.simulator.plan import (
     WorldPlan,
 )
 from blinkarchive.simulator.server import Running, Simulator
-from blinkarchive.simulator.world import Account, Camera, CloudClip, Network, SyncModule, World
+from blinkarchive.simulator.stick import LocalClip
+from blinkarchive.simulator.world import Account, CloudClip, World
 
 __all__ = [
     "Account",
@@ -19,10 +22,12 @@ __all__ = [
     "Camera",
     "CameraPlan",
     "CloudClip",
+    "Command",
     "Exchange",
     "Fault",
     "Faults",
     "Fired",
+    "LocalClip",
     "Network",
     "NetworkPlan",
     "Rules",

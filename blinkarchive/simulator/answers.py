@@ -13,6 +13,14 @@ UNAUTHORIZED: Json = {"message": "Unauthorized Access", "error": None, "code": 1
 MEDIA_NOT_FOUND: Json = {"message": "Media not found", "code": 700}
 INVALID_DEVICE_TYPE: Json = {"code": 1630, "message": "Invalid Device Type"}
 UPDATE_REQUIRED: Json = {"message": "An app update is required"}
+SYSTEM_BUSY: Json = {"message": "System is busy, please wait", "error": None, "code": 307}
+MANIFEST_NOT_READY: Json = {"message": "The manifest is not ready", "error": None, "code": 2102}
+MANIFEST_FAILED: Json = {"message": "The manifest could not be retrieved", "error": None, "code": 1700}
+NO_CAMERAS_ENABLED: Json = {"message": "No Cameras Enabled for Motion", "code": 304}
+NOT_ENABLED: Json = {"message": "Motion capture not enabled for device", "code": 2805}
+INVALID_MEDIA_LIST: Json = {"message": "Invalid Media List Format", "code": 706}
+MEDIA_DELETED: Json = {"message": "Successfully deleted media", "code": 711}
+INVALID_PURGE_DAYS: Json = {"message": "Invalid auto purge days value", "code": 213}
 LOGIN_LIMIT: Json = {
     "message": "Login limit exceeded. Please disable any 3rd party automation and try again in 60 minutes.",
 }
@@ -40,6 +48,11 @@ def unauthorized() -> Refusal:
 
 def media_not_found() -> Refusal:
     return Refusal(404, MEDIA_NOT_FOUND)
+
+
+def not_found() -> Refusal:
+    """There is no such thing in this account."""
+    return Refusal(404, {"message": "Not found", "code": 404})
 
 
 def oauth_error(status: int, error: str, description: str) -> Refusal:

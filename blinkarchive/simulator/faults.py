@@ -30,6 +30,30 @@ class Place(StrEnum):
     MEDIA = "media"
     """A clip's film."""
     THUMBNAIL = "thumbnail"
+    OWNER = "owner"
+    """Who the owner is, and what they want to be told of."""
+    DELETE = "delete"
+    """Clips of the cloud are deleted."""
+    DEVICE = "device"
+    """Settings, state or signals of a network, a sync module or a camera are read."""
+    CONTROL = "control"
+    """A camera is asked for something: to watch or not, a picture, a clip, other settings."""
+    ARM = "arm"
+    """A network is armed or disarmed."""
+    COMMAND = "command"
+    """The state of a command is read."""
+    STORAGE = "storage"
+    """The state of a stick is read, or it is ejected, mounted, formatted, emptied."""
+    MANIFEST = "manifest"
+    """A module is asked for its manifest."""
+    MANIFEST_READ = "manifest-read"
+    """The manifest is read."""
+    UPLOAD = "upload"
+    """A module is asked to upload a clip."""
+    LOCAL_MEDIA = "local-media"
+    """The film of a clip that was uploaded."""
+    LOCAL_DELETE = "local-delete"
+    """A module is asked to delete a clip."""
 
 
 class Kind(StrEnum):
@@ -74,27 +98,56 @@ class Kind(StrEnum):
     INSERT = "insert"
     """A new clip comes in just before the page is read."""
     DELETE = "delete"
-    """The newest clip is gone for good just before the page is read."""
+    """The newest clip is gone for good just before the page or the manifest is made."""
+    RENUMBER = "renumber"
+    """The module starts anew just before, and gives its clips other numbers."""
+    UNPLUG = "unplug"
+    """The stick's state becomes `to` ("unavailable") just before."""
+    BUSY = "busy"
+    """The module is busy with something else: status 409, code 307."""
+    NOT_READY = "not-ready"
+    """The manifest is not there yet: status 409, code 2102; or `status`, and `body`."""
+    FAIL = "fail"
+    """The command is accepted, and ends badly: `status` in its `status_code`, or 908, which says that all is well."""
+    STALL = "stall"
+    """The command is accepted, and never ends."""
+    LIE = "lie"
+    """The command is accepted and ends well, and nothing was done."""
 
+
+_LISTS = {Place.LIST, Place.MANIFEST}
+_FILMS = {Place.MEDIA, Place.LOCAL_MEDIA}
+_OF_A_STICK = {Place.MANIFEST, Place.UPLOAD, Place.LOCAL_DELETE}
+_COMMANDS = {Place.CONTROL, Place.ARM, Place.STORAGE, *_OF_A_STICK}
 
 _ONLY_AT = {
     Kind.INVALID_GRANT: {Place.TOKEN},
     Kind.PATH: {Place.LIST},
-    Kind.INSERT: {Place.LIST},
-    Kind.DELETE: {Place.LIST},
-    Kind.CUT: {Place.MEDIA},
-    Kind.CUT_UNMARKED: {Place.MEDIA},
-    Kind.CUT_CHUNKED: {Place.MEDIA},
-    Kind.TOO_LONG: {Place.MEDIA},
-    Kind.TOO_SHORT: {Place.MEDIA},
-    Kind.SHORT: {Place.MEDIA},
-    Kind.DRIP: {Place.MEDIA},
+    Kind.INSERT: _LISTS,
+    Kind.DELETE: _LISTS,
+    Kind.CUT: _FILMS,
+    Kind.CUT_UNMARKED: _FILMS,
+    Kind.CUT_CHUNKED: _FILMS,
+    Kind.TOO_LONG: _FILMS,
+    Kind.TOO_SHORT: _FILMS,
+    Kind.SHORT: _FILMS,
+    Kind.DRIP: _FILMS,
+    Kind.RENUMBER: _OF_A_STICK,
+    Kind.UNPLUG: _OF_A_STICK,
+    Kind.BUSY: _COMMANDS,
+    Kind.NOT_READY: {Place.MANIFEST_READ},
+    Kind.FAIL: _COMMANDS,
+    Kind.STALL: _COMMANDS,
+    Kind.LIE: {Place.DELETE, *_COMMANDS},
 }
 
-CHANGES = frozenset({Kind.INSERT, Kind.DELETE, Kind.PATH})
+CHANGES = frozenset({Kind.INSERT, Kind.DELETE, Kind.PATH, Kind.RENUMBER, Kind.UNPLUG})
 """Kinds that change the world or an item of the list, and leave the answer to its usual way."""
 
-ANSWERS = frozenset(Kind) - CHANGES
+OUTCOMES = frozenset({Kind.FAIL, Kind.STALL, Kind.LIE})
+"""Kinds that decide how what was accepted ends."""
+
+ANSWERS = frozenset(Kind) - CHANGES - OUTCOMES
 """Kinds that take the place of the usual answer, or delay or spoil it."""
 
 
@@ -107,7 +160,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     times: int = 1
     #: How many requests that it could have struck it lets pass before.
     skip: int = 0
-    #: Only a request for this clip (its id in the cloud).
+    #: Only a request for this clip: its id in the cloud, or the number a module gives it.
     clip: int | None = None
     #: Only a request for a clip of a camera with this name.
     camera: str | None = None
@@ -115,6 +168,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     page: int | None = None
     #: Only a request of the account with this username.
     account: str | None = None
+    #: Only a request for the sync module with this name.
+    module: str | None = None
 
     status: int | None = None
     #: In seconds, or any text, as the header `Retry-After`.
@@ -148,7 +203,13 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def fits(self, target: Target) -> bool:
         """Whether it is meant for a request like this."""
-        pairs = ((self.account, target.account), (self.clip, target.clip), (self.camera, target.camera), (self.page, target.page))
+        pairs = (
+            (self.account, target.account),
+            (self.clip, target.clip),
+            (self.camera, target.camera),
+            (self.module, target.module),
+            (self.page, target.page),
+        )
         return all(wanted is None or wanted == asked for wanted, asked in pairs)
 
 
@@ -158,9 +219,12 @@ class Target:
 
     #: A username.
     account: str | None = None
+    #: Its id in the cloud, or the number a module gives it now.
     clip: int | None = None
-    #: A camera's name.
+    #: A camera's name; of a clip on a stick, the one it was recorded under.
     camera: str | None = None
+    #: A sync module's name.
+    module: str | None = None
     page: int | None = None
 
 
@@ -199,6 +263,7 @@ class Faults:
         camera: str | None = None,
         page: int | None = None,
         account: str | None = None,
+        module: str | None = None,
         status: int | None = None,
         retry_after: int | str | None = None,
         body: str | None = None,
@@ -217,6 +282,7 @@ class Faults:
                 camera=camera,
                 page=page,
                 account=account,
+                module=module,
                 status=status,
                 retry_after=retry_after,
                 body=body,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from blinkarchive.simulator.answers import unauthorized
+from blinkarchive.simulator.answers import INVALID_DEVICE_TYPE, Refusal, not_found, unauthorized
+from blinkarchive.simulator.devices import Camera, Network, SyncModule
 from blinkarchive.simulator.signins import Grant
 from blinkarchive.simulator.world import Account, World
 
@@ -41,3 +42,29 @@ class Gate:
         if request.match_info["account"] != str(account.id):
             raise unauthorized()
         return account
+
+    def network(self, request: web.Request) -> tuple[Account, Network]:
+        """The network in the path, and its account: the token's, which must be the one in the path if there is one there."""
+        account = self.account_in_path(request) if "account" in request.match_info else self.account(request)
+        for network in account.networks:
+            if request.match_info["network"] == str(network.id):
+                return account, network
+        raise not_found()
+
+    def sync_module(self, request: web.Request) -> tuple[Account, SyncModule]:
+        """The sync module in the path, and its account."""
+        account, network = self.network(request)
+        for module in network.sync_modules:
+            if request.match_info["module"] == str(module.id):
+                return account, module
+        raise not_found()
+
+    def camera(self, request: web.Request) -> tuple[Account, Camera]:
+        """The camera in the path, and its account. One of another family than the path's raises `Refusal`: 400, code 1630."""
+        account, network = self.network(request)
+        for camera in network.cameras:
+            if request.match_info["camera"] == str(camera.id):
+                if request.match_info.get("family", "cameras") != camera.family:
+                    raise Refusal(400, INVALID_DEVICE_TYPE)
+                return account, camera
+        raise not_found()

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
-from blinkarchive.simulator.answers import INVALID_DEVICE_TYPE, Refusal, as_json, media_not_found
+from blinkarchive.simulator.answers import (
+    INVALID_DEVICE_TYPE,
+    INVALID_MEDIA_LIST,
+    MEDIA_DELETED,
+    Refusal,
+    as_json,
+    media_not_found,
+)
+from blinkarchive.simulator.bodies import stamp
+from blinkarchive.simulator.devices import Camera
 from blinkarchive.simulator.faults import Kind, Place, Target
 from blinkarchive.simulator.films import Films, Showing
-from blinkarchive.simulator.footage import Take, still
+from blinkarchive.simulator.footage import still
 from blinkarchive.simulator.gate import Gate
-from blinkarchive.simulator.house import stamp
 from blinkarchive.simulator.trouble import answer
-from blinkarchive.simulator.world import Account, Camera, CloudClip, World
+from blinkarchive.simulator.world import Account, CloudClip, World
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -33,6 +42,11 @@ class Media:
         house = "/api/v3/media/accounts/{account}/networks/{network}/{type}/{camera}"
         return [
             web.get(r"/api/{version:v[12]}/accounts/{account}/media/changed", self.changed),
+            web.post("/api/v4/accounts/{account}/media", self.newer_list),
+            web.get("/api/v4/accounts/{account}/unwatched_media", self.unwatched),
+            web.post("/api/v4/accounts/{account}/media/{viewed:mark_as_viewed|mark_all_as_viewed}", self.viewed),
+            web.post(r"/api/{version:v[14]}/accounts/{account}/media/delete", self.delete),
+            web.delete("/api/v4/accounts/{account}/media/{clip:[0-9]{1,18}}/delete", self.delete),
             web.get(r"/api/v2/accounts/{account}/media/clip/{clip:[0-9]{1,18}}.mp4", self.film),
             web.get(r"/api/v2/accounts/{account}/media/thumb/{clip:[0-9]{1,18}}.jpg", self.thumbnail),
             web.get(house + r"/{source}/{clip:[0-9]{1,18}}.mp4", self.film),
@@ -51,6 +65,47 @@ class Media:
             return as_json(self._listing(account, since, page))
 
         return await answer(request, self._world, Place.LIST, usual, Target(account=account.username, page=page))
+
+    async def newer_list(self, request: web.Request) -> web.StreamResponse:
+        """One page of what was recorded between two times, in the newer form: without deleted items, with a key to go on by."""
+        account = self._gate.account_in_path(request)
+        query, limit = request.query, self._world.rules.page_size
+        since, until = _since(query.get("start_time", "")), _since(query.get("end_time", "9999-12-31T00:00:00Z"))
+        first = (_page(query.get("pagination_key") or "1") - 1) * limit
+
+        async def usual() -> web.StreamResponse:
+            clips = [clip for clip in account.clips if since <= clip.created_at <= until and not clip.deleted]
+            more = {"pagination_key": first // limit + 2} if first + limit < len(clips) else {}
+            return as_json({"media": [newer_item(clip) for clip in clips[first : first + limit]], **more})
+
+        return await answer(request, self._world, Place.LIST, usual, Target(account=account.username, page=first // limit + 1))
+
+    async def unwatched(self, request: web.Request) -> web.StreamResponse:
+        """How many clips nobody has watched."""
+        account = self._gate.account_in_path(request)
+        return as_json({"unwatched_clips": sum(not clip.watched and not clip.deleted for clip in account.clips)})
+
+    async def viewed(self, request: web.Request) -> web.StreamResponse:
+        """Mark clips as watched: they come back in the list of what changed."""
+        account = self._gate.account_in_path(request)
+        everything = request.match_info["viewed"] == "mark_all_as_viewed"
+        for clip in account.clips if everything else await _listed(request, account):
+            account.change(clip, watched=True)
+        return as_json({"message": "Successfully marked as viewed"})
+
+    async def delete(self, request: web.Request) -> web.StreamResponse:
+        """Delete clips for good. What is not there any more is no error."""
+        account = self._gate.account_in_path(request)
+        clips = [_clip(request, account)] if "clip" in request.match_info else await _listed(request, account)
+        target = _aim(account, clips[0]) if len(clips) == 1 else Target(account=account.username)
+
+        async def usual() -> web.StreamResponse:
+            if self._world.faults.strike(Place.DELETE, target, frozenset({Kind.LIE})) is None:
+                for clip in clips:
+                    account.change(clip, deleted=True)
+            return as_json(MEDIA_DELETED)
+
+        return await answer(request, self._world, Place.DELETE, usual, target)
 
     async def film(self, request: web.Request) -> web.StreamResponse:
         """A clip's film."""
@@ -84,9 +139,7 @@ class Media:
         camera = _camera(request, account)
 
         async def usual() -> web.StreamResponse:
-            seen = next((clip.take for clip in account.clips if clip.camera is camera), None)
-            take = seen or Take(seed=self._world.seed, camera=camera.id, clip=0, at=_BEGINNING, size=100_000)
-            return web.Response(body=still(take), content_type="image/jpeg")
+            return web.Response(body=still(camera.picture(self._world.seed)), content_type="image/jpeg")
 
         return await answer(request, self._world, Place.THUMBNAIL, usual, Target(account=account.username, camera=camera.name))
 
@@ -145,6 +198,12 @@ def item(clip: CloudClip) -> dict[str, Any]:
     return {**shown, **clip.extra}
 
 
+def newer_item(clip: CloudClip) -> dict[str, Any]:
+    """A clip as the newer list shows it."""
+    video = {"type": "video"} if clip.video else {"type": "event", "no_media_reason": "no_subscription", "media": None}
+    return item(clip) | {"event_type": clip.source} | video
+
+
 def _aim(account: Account, clip: CloudClip) -> Target:
     return Target(account=account.username, clip=clip.id, camera=clip.camera.name)
 
@@ -156,6 +215,17 @@ def _clip(request: web.Request, account: Account) -> CloudClip:
     if request.match_info.get("type", clip.camera.type) != clip.camera.type:
         raise Refusal(400, INVALID_DEVICE_TYPE)
     return clip
+
+
+async def _listed(request: web.Request, account: Account) -> list[CloudClip]:
+    """The clips of this account that a body names by `media_list`. Raises `Refusal`: 400, code 706."""
+    try:
+        ids = json.loads(await request.read())["media_list"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refusal(400, INVALID_MEDIA_LIST) from error
+    if not isinstance(ids, list) or not all(isinstance(id, int) for id in ids):
+        raise Refusal(400, INVALID_MEDIA_LIST)
+    return [clip for clip in map(account.clip, ids) if clip is not None]
 
 
 def _camera(request: web.Request, account: Account) -> Camera:

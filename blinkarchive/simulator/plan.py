@@ -18,6 +18,7 @@ The keys of the file, all optional, with their defaults:
     second_factor = "202"                 # how a code is asked for: "202", "412", or "none"
     code = "123456"
     tier = "u011"
+    subscription = true                   # false: what is recorded from now on is kept by a stick only
     clips = 60                            # spread over its cameras
 
     [[account.network]]                   # at least one
@@ -28,11 +29,15 @@ The keys of the file, all optional, with their defaults:
     [[account.network.sync_module]]       # none: a network of cameras that need no module
     name = "My Blink Sync Module"
     local_storage = "active"              # or unavailable, unmounted, format_required, memory_full, incompatible
+    clips = 0                             # on its stick
+    uplink = 500_000                      # bytes a second it uploads with; 0: as fast as it goes
+    online = true
 
     [[account.network.camera]]
     name = "Front Door"
-    type = "catalina"                     # owl and hawk are Minis, lotus is a doorbell, any other one has a battery
+    type = "catalina"                     # owl, hawk, superior are wired, lotus is a doorbell, others have a battery
     enabled = true
+    formerly = ""                         # the name under which the older half of its clips on a stick were recorded
 
     [[fault]]                             # see `Fault`
     name = "media.cut"
@@ -52,9 +57,14 @@ import msgspec
 from blinkarchive.errors import ConfigError
 from blinkarchive.simulator.faults import Fault
 from blinkarchive.simulator.footage import SMALLEST
+from blinkarchive.simulator.stick import OldManifest
 
 SecondFactor = Literal["none", "202", "412"]
 """Whether a code is asked for after the password, and the status of the answer that asks for it."""
+
+
+ManifestTimes = Literal["created_at", "millis"]
+"""A text, or milliseconds since 1970."""
 
 
 class _Described(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,6 +86,20 @@ class Rules(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     wrong_code_status: Literal[400, 412] = 400
     #: Whether fetching a film marks it as watched, which moves its `updated_at`.
     fetching_watches: bool = False
+    #: In seconds, from asking a device for something to its being done.
+    command_time: float = 3.0
+    #: In seconds, from asking a module for its manifest to its being there.
+    manifest_time: float = 3.0
+    #: How the newer form of a manifest tells when a clip was recorded.
+    manifest_times: ManifestTimes = "created_at"
+    #: In seconds, what a module does before the first byte of an upload.
+    upload_start: float = 0.1
+    #: In seconds, how long a clip that was uploaded can be fetched.
+    upload_life: float = 3600.0
+    #: How many commands a module takes before it says that it is busy; it carries them out one after another.
+    module_queue: int = 1
+    #: What a clip's number is worth with a manifest that is no longer the last one.
+    old_manifest: OldManifest = "refused"
     #: In seconds, before every film.
     latency: float = 0.0
     #: In bytes a second, for each connection that carries a film; 0 means as fast as it goes.
@@ -84,7 +108,10 @@ class Rules(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.page_size < 1:
             raise ValueError("page_size is at least 1")
-        if min(self.access_token_life, self.signin_limit, self.latency, self.bandwidth) < 0:
+        if self.module_queue < 1:
+            raise ValueError("module_queue is at least 1")
+        times = (self.command_time, self.manifest_time, self.upload_start, self.upload_life, self.latency)
+        if min(self.access_token_life, self.signin_limit, self.bandwidth, *times) < 0:
             raise ValueError("a rule is not negative")
 
 
@@ -95,6 +122,8 @@ class CameraPlan(_Described, frozen=True, kw_only=True):
     type: str = "catalina"
     #: Whether it records when something moves.
     enabled: bool = True
+    #: The name under which the older half of its clips on a stick were recorded; "" is its present one.
+    formerly: str = ""
 
 
 class SyncModulePlan(_Described, frozen=True, kw_only=True):
@@ -102,6 +131,15 @@ class SyncModulePlan(_Described, frozen=True, kw_only=True):
 
     name: str = "My Blink Sync Module"
     local_storage: Literal["active", "unavailable", "unmounted", "format_required", "memory_full", "incompatible"] = "active"
+    #: How many are on its stick.
+    clips: int = 0
+    #: In bytes a second, from the module to the cloud; 0 is as fast as it goes.
+    uplink: int = 500_000
+    online: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.clips, self.uplink) < 0:
+            raise ValueError("clips and uplink are not negative")
 
 
 class NetworkPlan(_Described, frozen=True, kw_only=True):
@@ -113,6 +151,10 @@ class NetworkPlan(_Described, frozen=True, kw_only=True):
     sync_modules: tuple[SyncModulePlan, ...] = msgspec.field(default=(), name="sync_module")
     cameras: tuple[CameraPlan, ...] = msgspec.field(default=(), name="camera")
 
+    def __post_init__(self) -> None:
+        if not self.cameras and any(module.clips for module in self.sync_modules):
+            raise ValueError("a network with clips on a stick has at least one camera")
+
 
 class AccountPlan(_Described, frozen=True, kw_only=True):
     """An account, its house and its clips."""
@@ -122,6 +164,8 @@ class AccountPlan(_Described, frozen=True, kw_only=True):
     second_factor: SecondFactor = "202"
     code: str = "123456"
     tier: str = "u011"
+    #: Whether the cloud keeps what is recorded from now on; without it, only a stick does.
+    subscription: bool = True
     #: How many, spread over its cameras.
     clips: int = 60
     networks: tuple[NetworkPlan, ...] = msgspec.field(name="network")

@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from blinkarchive.simulator.answers import Refusal, as_json
+from blinkarchive.simulator.control import Control
 from blinkarchive.simulator.films import Films
 from blinkarchive.simulator.footage import Footage
 from blinkarchive.simulator.gate import Gate
 from blinkarchive.simulator.house import House
 from blinkarchive.simulator.journal import Exchange, Journal
+from blinkarchive.simulator.local_storage import LocalStorage
 from blinkarchive.simulator.media import Media
 from blinkarchive.simulator.oauth import OAuthHost
+from blinkarchive.simulator.owner import Owner
 from blinkarchive.simulator.trouble import hang_up
 from blinkarchive.simulator.world import World
 
@@ -85,10 +88,30 @@ def _app(world: World, footage: Footage, journal: Journal) -> web.Application:
     gate, films = Gate(world), Films(world, footage)
     app = web.Application()
     journal.attach(app)
+    app.middlewares.append(_on_time(world))
     app.middlewares.append(_answering)
-    for part in (OAuthHost(world), House(world, gate), Media(world, gate, films)):
+    parts = (
+        OAuthHost(world),
+        Owner(world, gate),
+        House(world, gate),
+        Control(world, gate),
+        LocalStorage(world, gate, films),
+        Media(world, gate, films),
+    )
+    for part in parts:
         app.add_routes(part.routes())
     return app
+
+
+def _on_time(world: World) -> Middleware:
+    """Before anybody is answered, what was due has happened."""
+
+    @web.middleware
+    async def settled(request: web.Request, handler: Handler) -> web.StreamResponse:
+        world.timeline.settle()
+        return await handler(request)
+
+    return settled
 
 
 @web.middleware

@@ -102,7 +102,7 @@ class SignIns:
         challenge, hardware_id = query.get("code_challenge", ""), query.get("hardware_id", "")
         if len(challenge) != 43 or not challenge.replace("-", "a").replace("_", "a").isalnum():
             raise oauth_error(400, "invalid_request", "code_challenge is not a SHA-256 in base64url")
-        if not _is_uuid(hardware_id):
+        if hardware_id != "homeassistant" and not _is_uuid(hardware_id):
             raise Refusal(406, {"message": "Not Acceptable"})
         flow = Flow(
             client_id=CLIENT,
@@ -182,6 +182,11 @@ class SignIns:
     def revoke_refresh_tokens(self) -> None:
         """From now on no client can renew its sign-in."""
         self._refresh.clear()
+
+    def sign_out(self, grant: Grant) -> None:
+        """End a client: its tokens of both kinds are no longer good."""
+        self._access = {token: held for token, held in self._access.items() if held[0] != grant}
+        self._refresh = {token: held for token, held in self._refresh.items() if held != grant}
 
     def sign_in(self, person: Person, hardware_id: str = "9D1C8E0C-6B0B-4B6B-9B5E-3C2F6E3F8C11") -> dict[str, Any]:
         """Tokens without the way to them: a client that has been let in before."""

@@ -13,7 +13,9 @@ from blinkarchive.simulator.answers import (
     EDGE_PAGE,
     INVALID_GRANT,
     LOGIN_LIMIT,
+    MANIFEST_NOT_READY,
     MEDIA_NOT_FOUND,
+    SYSTEM_BUSY,
     UNAUTHORIZED,
     UPDATE_REQUIRED,
     Json,
@@ -46,6 +48,11 @@ async def troubled(request: web.Request, fault: Fault) -> web.StreamResponse:
             return _status(fault, fault.status or 500, headers)
         case Kind.JSON_ERROR:
             return _said(fault, 200, headers) or as_json(MEDIA_NOT_FOUND, headers=headers)
+        case Kind.BUSY:
+            return as_json(SYSTEM_BUSY, 409, headers)
+        case Kind.NOT_READY:
+            status = fault.status or 409
+            return _said(fault, status, headers) or as_json(MANIFEST_NOT_READY, status, headers)
         case Kind.INVALID_GRANT:
             return as_json(INVALID_GRANT, fault.status or 400, headers)
         case Kind.HTML:
@@ -53,7 +60,8 @@ async def troubled(request: web.Request, fault: Fault) -> web.StreamResponse:
         case Kind.GARBAGE:
             return web.Response(text='{"limit":500,"media":[{"id":', content_type="application/json")
         case Kind.EMPTY:
-            return web.Response(content_type="video/mp4" if fault.place is Place.MEDIA else "application/json")
+            films = fault.place in (Place.MEDIA, Place.LOCAL_MEDIA)
+            return web.Response(content_type="video/mp4" if films else "application/json")
         case Kind.SHORT:
             return web.Response(body=gzip.compress(b"", mtime=0), content_type="video/mp4")
         case Kind.REDIRECT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import copy
 import hashlib
+import itertools
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from blinkarchive.clock import Clock
+from blinkarchive.simulator.commands import Commands
+from blinkarchive.simulator.devices import Camera, Network, SyncModule
 from blinkarchive.simulator.faults import Faults
 from blinkarchive.simulator.footage import Take, film
 from blinkarchive.simulator.plan import (
@@ -26,56 +29,21 @@ from blinkarchive.simulator.plan import (
     read,
 )
 from blinkarchive.simulator.signins import SignIns
+from blinkarchive.simulator.stick import LocalClip
+from blinkarchive.simulator.timeline import Timeline
 
 FIRST_ID = 2_989_164_000
-"""Ids of clips begin here: they need more than 32 bits."""
+"""Ids of clips begin here: they need more than 31 bits."""
 
-_MINIS = ("owl", "hawk")
-_DOORBELLS = ("lotus",)
+_FIRST_COMMAND = 4_301_000_000
+NOTIFICATIONS = (
+    "low_battery", "camera_offline", "camera_usage", "scheduling", "motion", "sync_module_offline", "temperature",
+    "doorbell", "wifi", "lfr", "bandwidth", "battery_dead", "local_storage", "accessory_connected",
+    "accessory_disconnected", "accessory_low_battery", "general", "cv_motion",
+)  # fmt: skip
+"""What an owner may be told of."""
+
 _NAMES = ("Front Door", "Back Yard", "Garage", "Driveway", "Kitchen", "Shed", "Side Gate", "Nursery")
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Camera:
-    """A camera of a house."""
-
-    id: int
-    name: str
-    type: str
-    network: Network = field(repr=False)
-    enabled: bool
-
-    @property
-    def is_mini(self) -> bool:
-        return self.type in _MINIS
-
-    @property
-    def is_doorbell(self) -> bool:
-        return self.type in _DOORBELLS
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class SyncModule:
-    """A sync module and the state of its USB stick."""
-
-    id: int
-    name: str
-    network: Network = field(repr=False)
-    #: "active" and "memory_full" can be read.
-    local_storage: str
-    online: bool = True
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Network:
-    """A network of an account: what the app calls a system."""
-
-    id: int
-    name: str
-    time_zone: str
-    armed: bool
-    cameras: list[Camera] = field(default_factory=list)
-    sync_modules: list[SyncModule] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -142,16 +110,25 @@ class Account:
         self.second_factor: SecondFactor = plan.second_factor
         self.code = plan.code
         self.tier = plan.tier
+        self.subscription = plan.subscription
+        #: What the owner has set for the whole account, by the cloud's words.
+        self.notifications = dict.fromkeys(NOTIFICATIONS, True)
+        self.auto_delete_days = 60
         self.networks: list[Network] = []
         self._ids = ids
         self._seed = seed
         self._clock = clock
         self._clips: dict[int, CloudClip] = {}
         self._by_time: list[tuple[datetime, int]] = []
+        self._local_ids = itertools.count(1)
 
     @property
     def cameras(self) -> list[Camera]:
         return [camera for network in self.networks for camera in network.cameras]
+
+    @property
+    def sync_modules(self) -> list[SyncModule]:
+        return [module for network in self.networks for module in network.sync_modules]
 
     @property
     def clips(self) -> list[CloudClip]:
@@ -204,9 +181,38 @@ class Account:
             extra=dict(extra or {}),
             instead=instead,
         )
+        camera.pictured_at = max(camera.pictured_at, created_at)
         self._clips[id] = clip
         bisect.insort(self._by_time, (created_at, id))
         return clip
+
+    def add_local_clip(
+        self,
+        module: SyncModule | None = None,
+        camera: Camera | None = None,
+        *,
+        name: str | None = None,
+        created_at: datetime | None = None,
+        size: int = 100_000,
+        index_first: bool = True,
+    ) -> LocalClip:
+        """Record a clip on a stick: the first module's, by its network's first camera and now, unless said otherwise.
+        `name` is what the camera is called at that moment.
+        """
+        module = module or self.sync_modules[0]
+        camera = camera or module.network.cameras[0]
+        at = created_at or self._clock.now()
+        take = Take(seed=self._seed, camera=camera.id, clip=next(self._local_ids), at=at, size=size, index_first=index_first)
+        return module.stick.add(camera=name or camera.name, created_at=at, take=take)
+
+    def record(self, camera: Camera, at: datetime, *, source: str = "pir") -> CloudClip | LocalClip:
+        """A camera has seen something: kept by the cloud with a subscription, else by a stick that can be read, else by
+        nobody, and the cloud lists an event without a film.
+        """
+        module = next((module for module in camera.network.sync_modules if module.readable), None)
+        if self.subscription or module is None:
+            return self.add_clip(camera, created_at=at, source=source, video=self.subscription)
+        return self.add_local_clip(module, camera, created_at=at)
 
     def change(
         self,
@@ -245,6 +251,10 @@ class World:
             self.faults.plan(fault)
         self.accounts = _people(plan, self.clock)
         self.signins = SignIns(self.accounts, self.rules, self.clock)
+        #: What will happen: add to it what shall.
+        self.timeline = Timeline(self.clock)
+        commands = _rising(_FIRST_COMMAND, 90, plan.seed)
+        self.commands = Commands(rules=self.rules, clock=self.clock, timeline=self.timeline, ids=commands)
 
     @property
     def account(self) -> Account:
@@ -253,7 +263,7 @@ class World:
 
     @classmethod
     def default(cls, clock: Clock | None = None, *, until: datetime | None = None) -> Self:
-        """One account that asks for a code, two networks, one sync module with a stick, 60 clips of the last three days.
+        """One account that asks for a code, two networks, 60 clips of the last three days, a sync module with 12 on its stick.
 
         `until` is when its newest clip may be at the latest (aware); None is now.
         """
@@ -267,7 +277,7 @@ class World:
                         networks=(
                             NetworkPlan(
                                 name="Home",
-                                sync_modules=(SyncModulePlan(name="Home Module"),),
+                                sync_modules=(SyncModulePlan(name="Home Module", clips=12),),
                                 cameras=(
                                     CameraPlan(name="Front Door", type="lotus"),
                                     CameraPlan(name="Back Yard"),
@@ -293,7 +303,9 @@ class World:
         accounts: int = 1,
         networks: int = 1,
         cameras: int = 3,
+        modules: int = 1,
         clips: int = 60,
+        local_clips: int = 0,
         days: float = 3.0,
         until: datetime = datetime(2026, 1, 1, tzinfo=UTC),
         clip_bytes: tuple[int, int] = (100_000, 700_000),
@@ -304,8 +316,9 @@ class World:
     ) -> Self:
         """A world by figures: the same figures make the same clips, ids and films.
 
-        `networks` and `clips` are for each account, `cameras` for each network. Names are unique within an account, unless
-        `same_names` wants every network to be called alike, and its cameras too. Accounts are `owner1@example.org` and so on.
+        `networks` and `clips` are for each account, `cameras` and `modules` for each network, `local_clips` for each module.
+        Names are unique within an account, unless `same_names` wants every network to be called alike, and its cameras too.
+        Accounts are `owner1@example.org` and so on.
         """
 
         def network(number: int) -> NetworkPlan:
@@ -313,7 +326,9 @@ class World:
             names = (f"{_NAMES[i % len(_NAMES)]}{i // len(_NAMES) or ''}{mark}" for i in range(cameras))
             return NetworkPlan(
                 name=f"Home{mark}",
-                sync_modules=(SyncModulePlan(name=f"Module{mark}"),),
+                sync_modules=tuple(
+                    SyncModulePlan(name=f"Module{mark}{chr(97 + i) if i else ''}", clips=local_clips) for i in range(modules)
+                ),
                 cameras=tuple(CameraPlan(name=name) for name in names),
             )
 
@@ -358,14 +373,39 @@ def _people(plan: WorldPlan, clock: Clock) -> list[Account]:
                 paths=chance.choice(("v2", "v3")) if plan.media_paths == "mixed" else plan.media_paths,
                 source=chance.choice(("pir", "pir", "pir", "cv_motion", "liveview", "snapshot")),
             )
+        for plans, network in zip(person.networks, account.networks, strict=True):
+            _fill_sticks(account, plans, network, plan, until)
         people.append(account)
     return people
+
+
+def _fill_sticks(account: Account, plans: NetworkPlan, network: Network, world: WorldPlan, until: datetime) -> None:
+    """Put on every stick of a network the clips it begins with."""
+    for plan, module in zip(plans.sync_modules, network.sync_modules, strict=True):
+        chance = random.Random(f"{world.seed} {module.id}")  # noqa: S311 - a world is repeatable, not secret
+        for age in sorted((chance.uniform(0, world.days * 86_400) for _ in range(plan.clips)), reverse=True):
+            who, camera = chance.choice(list(zip(plans.cameras, network.cameras, strict=True)))
+            account.add_local_clip(
+                module,
+                camera,
+                name=who.formerly if who.formerly and age > world.days * 43_200 else None,
+                created_at=until - timedelta(seconds=int(age) + 60),
+                size=chance.randint(*world.clip_bytes),
+                index_first=world.film_index == "first" or (world.film_index == "mixed" and chance.random() < 0.5),
+            )
 
 
 def _network(plan: NetworkPlan, ids: Iterator[int]) -> Network:
     network = Network(id=next(ids), name=plan.name, time_zone=plan.time_zone, armed=plan.armed)
     network.sync_modules = [
-        SyncModule(id=next(ids), name=module.name, network=network, local_storage=module.local_storage)
+        SyncModule(
+            id=next(ids),
+            name=module.name,
+            network=network,
+            local_storage=module.local_storage,
+            online=module.online,
+            uplink=module.uplink,
+        )
         for module in plan.sync_modules
     ]
     network.cameras = [
