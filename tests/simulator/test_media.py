@@ -204,3 +204,65 @@ def test_the_same_seed_makes_the_same_world_and_another_one_another() -> None:
 
     assert facts(1) == facts(1)
     assert facts(1) != facts(2)
+
+
+async def test_what_a_client_deletes_stays_listed_without_a_film(phone: Phone, world: World) -> None:
+    clip, other = world.account.clips[:2]
+    path = f"/api/v1/accounts/{world.account.id}/media/delete"
+    assert await phone.ask("POST", path, json={"media_list": [clip.id, 1]}) == (
+        200,
+        {"message": "Successfully deleted media", "code": 711},
+    )
+    listed = {item["id"]: item for item in await phone.everything()}
+    assert (listed[clip.id]["deleted"], listed[other.id]["deleted"]) == (True, False)
+    assert listed[clip.id]["updated_at"] > listed[clip.id]["created_at"]
+    assert (await phone.fetch(clip.path))[0] == 404
+    newer = f"/api/v4/accounts/{world.account.id}/media/{other.id}/delete"
+    assert (await phone.ask("DELETE", newer))[0] == 200
+    assert other.deleted
+
+
+@pytest.mark.parametrize("body", [{"media_ids": [1]}, {"media_list": 1}, {"media_list": ["1"]}, [], None])
+async def test_a_list_of_clips_in_another_form_is_refused(phone: Phone, world: World, body: object) -> None:
+    path = f"/api/v1/accounts/{world.account.id}/media/delete"
+    assert await phone.ask("POST", path, json=body) == (400, {"message": "Invalid Media List Format", "code": 706})
+
+
+async def test_a_deletion_may_be_nothing_but_words(phone: Phone, world: World) -> None:
+    clip = world.account.clips[0]
+    world.faults.add("delete.lie", clip=clip.id)
+    path = f"/api/v1/accounts/{world.account.id}/media/delete"
+    assert (await phone.ask("POST", path, json={"media_list": [clip.id]}))[1]["code"] == 711
+    assert not clip.deleted
+    await phone.ask("POST", path, json={"media_list": [clip.id]})
+    assert clip.deleted
+
+
+async def test_the_newer_list_goes_on_by_keys_and_leaves_out_what_is_deleted(phone: Phone, world: World) -> None:
+    world.rules.page_size = 5
+    clips = world.account.clips
+    world.account.change(clips[0], deleted=True)
+    clips[1].video = False
+    listed: list[dict[str, object]] = []
+    key = ""
+    while True:
+        query = {"start_time": clips[10].created_at.isoformat(), "pagination_key": key}
+        _, body = await phone.ask("POST", f"/api/v4/accounts/{world.account.id}/media", params=query, json={})
+        listed += body["media"]
+        if "pagination_key" not in body:
+            break
+        key = str(body["pagination_key"])
+    assert ids(listed) == [clip.id for clip in clips[1:11]]
+    assert (listed[0]["type"], listed[0]["no_media_reason"]) == ("event", "no_subscription")
+    assert (listed[1]["type"], listed[1]["event_type"]) == ("video", clips[2].source)
+
+
+async def test_what_is_marked_as_viewed_comes_back_in_the_list(phone: Phone, world: World) -> None:
+    account, clip = world.account, world.account.clips[5]
+    now = world.clock.now().isoformat().replace("+00:00", "Z")
+    assert await phone.everything(since=now) == []
+    await phone.ask("POST", f"/api/v4/accounts/{account.id}/media/mark_as_viewed", json={"media_list": [clip.id]})
+    assert ids(await phone.everything(since=now)) == [clip.id]
+    assert (await phone.ask("GET", f"/api/v4/accounts/{account.id}/unwatched_media"))[1] == {"unwatched_clips": 11}
+    await phone.ask("POST", f"/api/v4/accounts/{account.id}/media/mark_all_as_viewed")
+    assert (await phone.ask("GET", f"/api/v4/accounts/{account.id}/unwatched_media"))[1] == {"unwatched_clips": 0}

@@ -29,6 +29,13 @@ wrong_code_status = 412
 fetching_watches = true
 latency = 0.05
 bandwidth = 2_000_000
+command_time = 1.5
+manifest_time = 2.5
+manifest_times = "millis"
+upload_start = 0.2
+upload_life = 60
+module_queue = 2
+old_manifest = "misleading"
 
 [[account]]
 username = "me@example.org"
@@ -36,6 +43,7 @@ password = "mine"
 second_factor = "412"
 code = "654321"
 tier = "e008"
+subscription = false
 clips = 20
 
 [[account.network]]
@@ -46,11 +54,15 @@ armed = false
 [[account.network.sync_module]]
 name = "Module"
 local_storage = "unmounted"
+clips = 5
+uplink = 250_000
+online = false
 
 [[account.network.camera]]
 name = "Front Door"
 type = "lotus"
 enabled = false
+formerly = "Entrance"
 
 [[account]]
 username = "you@example.org"
@@ -97,12 +109,23 @@ def test_every_key_reaches_the_world(tmp_path: Path) -> None:
         fetching_watches=True,
         latency=0.05,
         bandwidth=2_000_000,
+        command_time=1.5,
+        manifest_time=2.5,
+        manifest_times="millis",
+        upload_start=0.2,
+        upload_life=60,
+        module_queue=2,
+        old_manifest="misleading",
     )
     me, you = world.accounts
     assert (me.username, me.password, me.second_factor, me.code, me.tier) == ("me@example.org", "mine", "412", "654321", "e008")
     (network,), (camera,) = me.networks, me.cameras
     assert (network.name, network.time_zone, network.armed) == ("Home", "America/Chicago", False)
-    assert [(module.name, module.local_storage) for module in network.sync_modules] == [("Module", "unmounted")]
+    [module] = network.sync_modules
+    assert (module.name, module.local_storage, module.uplink, module.online) == ("Module", "unmounted", 250_000, False)
+    assert {clip.camera for clip in module.stick.clips} == {"Front Door", "Entrance"}
+    assert len(module.stick.clips) == 5
+    assert not me.subscription
     assert (camera.name, camera.type, camera.enabled) == ("Front Door", "lotus", False)
     assert len(me.clips) == 20
     assert all(8_000 <= clip.take.size <= 9_000 and not clip.take.index_first and clip.paths == "v2" for clip in me.clips)
@@ -128,6 +151,10 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
         ("until = 2026-01-01T00:00:00\n" + LEAST, "until"),
         ("days = -1.0\n" + LEAST, "days"),
         (LEAST + "[rules]\npage_size = 0\n", "page_size"),
+        (LEAST + "[rules]\nmodule_queue = 0\n", "module_queue"),
+        (LEAST + "[rules]\ncommand_time = -1\n", "rule"),
+        (LEAST.partition("[[account.network.camera]]")[0] + "[[account.network.sync_module]]\nclips = 1\n", "stick"),
+        (LEAST + "[[account.network.sync_module]]\nuplink = -1\n", "uplink"),
         (LEAST + "[rules]\norder = 'backwards'\n", "rules.order"),
         (LEAST.replace("password", "pasword"), "pasword"),
         (LEAST.replace('password = "mine"', ""), "password"),
@@ -161,7 +188,7 @@ def test_the_default_world_is_fit_to_be_shown(clock: ManualClock) -> None:
     assert len(account.clips) == 60
     assert len({camera.name for camera in account.cameras}) == len(account.cameras) > 3
     assert {clip.camera.name for clip in account.clips} == {camera.name for camera in account.cameras}
-    assert [module.local_storage for network in account.networks for module in network.sync_modules] == ["active"]
+    assert [(module.local_storage, len(module.stick.clips) > 0) for module in account.sync_modules] == [("active", True)]
     assert all(timedelta() < clock.now() - clip.created_at < timedelta(days=3, hours=1) for clip in account.clips)
     assert all(100_000 <= clip.take.size <= 700_000 and clip.id > 2**31 for clip in account.clips)
 
@@ -188,3 +215,37 @@ def test_rules_belong_to_one_world() -> None:
 def test_a_plan_needs_an_account() -> None:
     with pytest.raises(ValueError, match="account"):
         WorldPlan(accounts=())
+
+
+def test_a_house_by_figures_has_so_much_of_each() -> None:
+    world = World.from_seed(1, accounts=2, networks=3, modules=2, cameras=2, clips=4, local_clips=5)
+    for account in world.accounts:
+        assert [(len(n.sync_modules), len(n.cameras)) for n in account.networks] == [(2, 2)] * 3
+        assert len({module.name for module in account.sync_modules}) == 6
+        assert [len(module.stick.clips) for module in account.sync_modules] == [5] * 6
+        assert len(account.clips) == 4
+    films = [clip.film() for a in world.accounts for m in a.sync_modules for clip in m.stick.clips]
+    assert len(set(films)) == len(films) == 60, "all different"
+
+
+def test_what_is_on_sticks_changes_nothing_in_the_cloud() -> None:
+    bare, full = (World.from_seed(1, clips=9, local_clips=number).account for number in (0, 7))
+    assert [(clip.id, clip.film()) for clip in bare.clips] == [(clip.id, clip.film()) for clip in full.clips]
+    again = World.from_seed(1, clips=9, local_clips=7).account
+    one, other = (account.sync_modules[0].stick.clips for account in (full, again))
+    assert [(clip.number, clip.film()) for clip in one] == [(clip.number, clip.film()) for clip in other]
+
+
+async def test_what_is_planned_happens_in_the_order_of_its_time(clock: ManualClock) -> None:
+    world = World.from_seed(1, clips=0, clock=clock)
+    happened: list[tuple[str, datetime]] = []
+    began = clock.now()
+    world.timeline.after(20, lambda at: happened.append(("second", at)))
+    world.timeline.after(10, lambda at: happened.append(("first", at)))
+    world.timeline.settle()
+    assert happened == []
+    await clock.sleep(15)
+    world.timeline.settle()
+    await clock.sleep(15)
+    world.timeline.settle()
+    assert happened == [("first", began + timedelta(seconds=10)), ("second", began + timedelta(seconds=20))]
