@@ -167,7 +167,7 @@ class Media:
         changes = frozenset({Kind.INSERT, Kind.DELETE})
         for fault in self._world.faults.strike_all(Place.LIST, Target(account=account.username, page=page), changes):
             if fault.kind is Kind.INSERT:
-                account.add_clip()
+                account.record(account.cameras[0], self._world.clock.now())
             elif account.clips:
                 account.remove_clip(account.clips[0])
 

@@ -5,6 +5,7 @@ The keys of the file, all optional, with their defaults:
     seed = 1                              # the same file makes the same clips
     until = 2026-01-01T00:00:00Z          # when the newest clip may have been recorded; without it: now
     days = 3.0                            # over how many days before that the clips are spread
+    bursts = 0.0                          # which share of them was recorded in the same second as another one
     clip_bytes = [100_000, 700_000]       # the smallest and the largest film
     film_index = "mixed"                  # where a film's index stands: "first", "last"
     media_paths = "mixed"                 # the family of media addresses: "v2", "v3"
@@ -86,6 +87,8 @@ class Rules(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     wrong_code_status: Literal[400, 412] = 400
     #: Whether fetching a film marks it as watched, which moves its `updated_at`.
     fetching_watches: bool = False
+    #: In seconds, how long a clip that is recorded from now on is listed as partial, with half a film.
+    partial_for: float = 0.0
     #: In seconds, from asking a device for something to its being done.
     command_time: float = 3.0
     #: In seconds, from asking a module for its manifest to its being there.
@@ -110,7 +113,7 @@ class Rules(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("page_size is at least 1")
         if self.module_queue < 1:
             raise ValueError("module_queue is at least 1")
-        times = (self.command_time, self.manifest_time, self.upload_start, self.upload_life, self.latency)
+        times = (self.command_time, self.manifest_time, self.upload_start, self.upload_life, self.latency, self.partial_for)
         if min(self.access_token_life, self.signin_limit, self.bandwidth, *times) < 0:
             raise ValueError("a rule is not negative")
 
@@ -186,6 +189,8 @@ class WorldPlan(_Described, frozen=True, kw_only=True):
     #: Aware; None is the moment the world is made.
     until: datetime | None = None
     days: float = 3.0
+    #: From 0 to 1.
+    bursts: float = 0.0
     clip_bytes: tuple[int, int] = (100_000, 700_000)
     film_index: Literal["first", "last", "mixed"] = "mixed"
     media_paths: Literal["v2", "v3", "mixed"] = "mixed"
@@ -201,6 +206,8 @@ class WorldPlan(_Described, frozen=True, kw_only=True):
             raise ValueError("until has a zone, such as 2026-01-01T00:00:00Z")
         if self.days < 0:
             raise ValueError("days is not negative")
+        if not 0 <= self.bursts <= 1:
+            raise ValueError("bursts is a share, from 0 to 1")
         names = [account.username for account in self.accounts]
         if not names or len(set(names)) < len(names):
             raise ValueError("there is at least one account, and no two with the same username")

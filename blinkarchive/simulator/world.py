@@ -102,7 +102,9 @@ class CloudClip:
 class Account:
     """An account: who owns it, the house, and the clips."""
 
-    def __init__(self, plan: AccountPlan, *, id: int, ids: Iterator[int], seed: int, clock: Clock) -> None:
+    def __init__(
+        self, plan: AccountPlan, *, id: int, ids: Iterator[int], seed: int, rules: Rules, timeline: Timeline, clock: Clock
+    ) -> None:
         self.id = id
         self.user_id = id + 7_000
         self.username = plan.username
@@ -117,6 +119,8 @@ class Account:
         self.networks: list[Network] = []
         self._ids = ids
         self._seed = seed
+        self._rules = rules
+        self._timeline = timeline
         self._clock = clock
         self._clips: dict[int, CloudClip] = {}
         self._by_time: list[tuple[datetime, int]] = []
@@ -210,9 +214,13 @@ class Account:
         nobody, and the cloud lists an event without a film.
         """
         module = next((module for module in camera.network.sync_modules if module.readable), None)
-        if self.subscription or module is None:
-            return self.add_clip(camera, created_at=at, source=source, video=self.subscription)
-        return self.add_local_clip(module, camera, created_at=at)
+        if module is not None and not self.subscription:
+            return self.add_local_clip(module, camera, created_at=at)
+        partial = self._rules.partial_for > 0
+        clip = self.add_clip(camera, created_at=at, source=source, video=self.subscription, partial=partial)
+        if partial:
+            self._timeline.after(self._rules.partial_for, lambda at: self.change(clip, partial=False, at=at))
+        return clip
 
     def change(
         self,
@@ -249,10 +257,10 @@ class World:
         self.faults = Faults()
         for fault in plan.faults:
             self.faults.plan(fault)
-        self.accounts = _people(plan, self.clock)
-        self.signins = SignIns(self.accounts, self.rules, self.clock)
         #: What will happen: add to it what shall.
         self.timeline = Timeline(self.clock)
+        self.accounts = _people(plan, self.rules, self.timeline, self.clock)
+        self.signins = SignIns(self.accounts, self.rules, self.clock)
         commands = _rising(_FIRST_COMMAND, 90, plan.seed)
         self.commands = Commands(rules=self.rules, clock=self.clock, timeline=self.timeline, ids=commands)
 
@@ -351,7 +359,7 @@ class World:
         return cls(read(path), clock)
 
 
-def _people(plan: WorldPlan, clock: Clock) -> list[Account]:
+def _people(plan: WorldPlan, rules: Rules, timeline: Timeline, clock: Clock) -> list[Account]:
     """The accounts of a plan with their houses and clips, all ids drawn from the seed."""
     chance = random.Random(plan.seed)  # noqa: S311 - a world is repeatable, not secret
     ids = _rising(FIRST_ID, 40, plan.seed)
@@ -359,10 +367,9 @@ def _people(plan: WorldPlan, clock: Clock) -> list[Account]:
     until = plan.until or clock.now()
     people = []
     for number, person in enumerate(plan.accounts):
-        account = Account(person, id=116_000 + 57 * number, ids=ids, seed=plan.seed, clock=clock)
+        account = Account(person, id=116_000 + 57 * number, ids=ids, seed=plan.seed, rules=rules, timeline=timeline, clock=clock)
         account.networks = [_network(network, things) for network in person.networks]
-        ages = sorted((chance.uniform(0, plan.days * 86_400) for _ in range(person.clips)), reverse=True)
-        for age in ages:
+        for age in _ages(chance, person.clips, plan):
             created_at = until - timedelta(seconds=int(age) + 60)
             account.add_clip(
                 chance.choice(account.cameras),
@@ -379,11 +386,20 @@ def _people(plan: WorldPlan, clock: Clock) -> list[Account]:
     return people
 
 
+def _ages(chance: random.Random, number: int, world: WorldPlan) -> list[float]:
+    """How long ago so many clips were recorded, in seconds, the oldest first."""
+    ages = sorted((chance.uniform(0, world.days * 86_400) for _ in range(number)), reverse=True)
+    for i in range(1, len(ages)):
+        if world.bursts and chance.random() < world.bursts:
+            ages[i] = ages[i - 1]
+    return ages
+
+
 def _fill_sticks(account: Account, plans: NetworkPlan, network: Network, world: WorldPlan, until: datetime) -> None:
     """Put on every stick of a network the clips it begins with."""
     for plan, module in zip(plans.sync_modules, network.sync_modules, strict=True):
         chance = random.Random(f"{world.seed} {module.id}")  # noqa: S311 - a world is repeatable, not secret
-        for age in sorted((chance.uniform(0, world.days * 86_400) for _ in range(plan.clips)), reverse=True):
+        for age in _ages(chance, plan.clips, world):
             who, camera = chance.choice(list(zip(plans.cameras, network.cameras, strict=True)))
             account.add_local_clip(
                 module,

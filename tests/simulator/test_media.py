@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from blinkarchive.clock import ManualClock
-from blinkarchive.simulator import World
+from blinkarchive.simulator import CloudClip, World
 from tests.simulator.phone import Phone
 
 
@@ -266,3 +266,18 @@ async def test_what_is_marked_as_viewed_comes_back_in_the_list(phone: Phone, wor
     assert (await phone.ask("GET", f"/api/v4/accounts/{account.id}/unwatched_media"))[1] == {"unwatched_clips": 11}
     await phone.ask("POST", f"/api/v4/accounts/{account.id}/media/mark_all_as_viewed")
     assert (await phone.ask("GET", f"/api/v4/accounts/{account.id}/unwatched_media"))[1] == {"unwatched_clips": 0}
+
+
+async def test_a_clip_that_is_still_written_is_whole_later_and_comes_back(phone: Phone, world: World, clock: ManualClock) -> None:
+    world.rules.partial_for = 20
+    began = clock.now().isoformat().replace("+00:00", "Z")
+    clip = world.account.record(world.account.cameras[0], clock.now())
+    assert isinstance(clip, CloudClip)
+    [item] = await phone.everything(since=began)
+    assert (item["id"], item["partial"]) == (clip.id, True)
+    assert len((await phone.fetch(item["media"]))[1]) == clip.take.size // 2
+    clock.advance(20)
+    later = clock.now().isoformat().replace("+00:00", "Z")
+    [item] = await phone.everything(since=later)
+    assert (item["id"], item["partial"]) == (clip.id, False)
+    assert await phone.fetch(item["media"]) == (200, clip.film())

@@ -15,6 +15,7 @@ WHOLE = """
 seed = 7
 until = 2026-02-01T00:00:00Z
 days = 2.0
+bursts = 0.5
 clip_bytes = [8_000, 9_000]
 film_index = "last"
 media_paths = "v2"
@@ -34,6 +35,7 @@ manifest_time = 2.5
 manifest_times = "millis"
 upload_start = 0.2
 upload_life = 60
+partial_for = 20
 module_queue = 2
 old_manifest = "misleading"
 
@@ -114,6 +116,7 @@ def test_every_key_reaches_the_world(tmp_path: Path) -> None:
         manifest_times="millis",
         upload_start=0.2,
         upload_life=60,
+        partial_for=20,
         module_queue=2,
         old_manifest="misleading",
     )
@@ -130,6 +133,7 @@ def test_every_key_reaches_the_world(tmp_path: Path) -> None:
     assert len(me.clips) == 20
     assert all(8_000 <= clip.take.size <= 9_000 and not clip.take.index_first and clip.paths == "v2" for clip in me.clips)
     assert all(datetime(2026, 1, 29, 23, tzinfo=UTC) < clip.created_at < datetime(2026, 2, 1, tzinfo=UTC) for clip in me.clips)
+    assert len({clip.created_at for clip in me.clips}) < 20
     assert (you.second_factor, you.clips, you.cameras) == ("202", [], [])
     (fault,) = world.faults.planned
     assert (fault.name, fault.times, fault.camera, fault.after) == ("media.cut", 2, "Front Door", 1000)
@@ -149,6 +153,7 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
         ("seed = 'one'\n" + LEAST, "seed"),
         ("clip_bytes = [9_000, 8_000]\n" + LEAST, "clip_bytes"),
         ("until = 2026-01-01T00:00:00\n" + LEAST, "until"),
+        ("bursts = 2.0\n" + LEAST, "bursts"),
         ("days = -1.0\n" + LEAST, "days"),
         (LEAST + "[rules]\npage_size = 0\n", "page_size"),
         (LEAST + "[rules]\nmodule_queue = 0\n", "module_queue"),
