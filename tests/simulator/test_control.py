@@ -199,6 +199,12 @@ async def test_a_module_may_let_one_command_wait_behind_another(phone: Phone, wo
     assert not kitchen.enabled
 
 
+async def test_a_command_is_known_in_its_own_network_alone(phone: Phone, world: World) -> None:
+    command = await ask(phone, f"{at(world, named(world, 'Yard'))}/thumbnail")
+    shed = world.account.networks[1].id
+    assert (await phone.ask("GET", f"/network/{shed}/command/{command['id']}"))[0] == 404
+
+
 async def test_who_waits_no_longer_frees_the_module(phone: Phone, world: World) -> None:
     yard = at(world, named(world, "Yard"))
     command = await ask(phone, f"{yard}/thumbnail")

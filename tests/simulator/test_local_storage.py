@@ -193,6 +193,20 @@ async def test_a_deletion_is_accepted_and_happens_later(stick: Stick, module: Sy
     assert (await stick.command(stick.clip(manifest, clip, "delete")))["status"] == 1, "it is gone already"
 
 
+async def test_what_is_gone_from_the_stick_is_gone_from_the_manifest_that_names_it(stick: Stick, module: SyncModule) -> None:
+    manifest, clip = await stick.manifest(), module.stick.clips[0]
+    module.stick.remove(clip)
+    assert (await stick.upload(manifest, clip))["status"] == 1
+    assert (await stick.film(manifest, clip))[0] == 404
+
+
+async def test_a_fault_can_be_meant_for_one_module(stick: Stick, world: World) -> None:
+    world.faults.add("manifest.busy", module="another one")
+    await stick.manifest()
+    world.faults.add("manifest.busy", module="Module")
+    assert (await stick.phone.ask("POST", f"{stick.path}/manifest/request"))[0] == 409
+
+
 async def test_a_deletion_that_fails_or_lies_or_stalls_deletes_nothing(
     stick: Stick, module: SyncModule, world: World, clock: ManualClock
 ) -> None:
