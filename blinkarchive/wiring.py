@@ -45,7 +45,7 @@ from blinkarchive.secret import Secret
 from blinkarchive.sources.media_list import MediaList
 
 if TYPE_CHECKING:
-    from blinkarchive.blink import Blink, Endpoints
+    from blinkarchive.blink import Client, Endpoints
 
 T = TypeVar("T")
 Opening = Callable[[], AbstractAsyncContextManager[Sink]]
@@ -283,11 +283,11 @@ def _servers(account: AccountConfig) -> Endpoints:
     return client.Endpoints.of(api_url=account.api_url, oauth_url=account.oauth_url)
 
 
-def _blink(account: AccountConfig, tokens: Path, clock: Clock, pace: Pace) -> AbstractAsyncContextManager[Blink]:
-    return client.Blink.open(tokens, servers=_servers(account), before_request=pace.request, clock=clock)
+def _blink(account: AccountConfig, tokens: Path, clock: Clock, pace: Pace) -> AbstractAsyncContextManager[Client]:
+    return client.Client.open(tokens, servers=_servers(account), before_request=pace.request, clock=clock)
 
 
-async def _signed_in(blink: Blink, account: AccountConfig, *, clock: Clock, patience: Patience) -> None:
+async def _signed_in(blink: Client, account: AccountConfig, *, clock: Clock, patience: Patience) -> None:
     """Be signed in without a person: by the saved tokens, else by the password, which is not read before it is needed.
 
     The password is for when there are no tokens, or they were revoked; passing faults are waited for. Raises `LoginNeeded` or

@@ -1,12 +1,12 @@
 """A client library for the Blink camera cloud: usable alone, and it knows nothing of archives.
 
-    async with Blink.open(Path("tokens/home.json")) as blink:
-        await blink.sign_in("me@example.org", Secret("…"))      # raises CodeNeeded: then blink.send_code(Secret("123456"))
-        page = await blink.media_page(since, 1)
-        async with blink.media(page.items[0].media) as body:
+    async with Client.open(Path("tokens/home.json")) as client:
+        await client.sign_in("me@example.org", Secret("…"))      # raises CodeNeeded: then blink.send_code(Secret("123456"))
+        page = await client.media_page(since, 1)
+        async with client.media(page.items[0].media) as body:
             async for chunk in body.chunks: ...
 
-A name is imported when it is first used: the library underneath `Blink` takes a third of a second, and what only
+A name is imported when it is first used: the library underneath `Client` takes a third of a second, and what only
 looks at tokens or addresses needs none of it.
 """
 
@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from blinkarchive.blink.client import Blink
+    from blinkarchive.blink.client import Client
     from blinkarchive.blink.endpoints import Endpoints
     from blinkarchive.blink.http import Deadlines
     from blinkarchive.blink.login import PendingSignIn
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from blinkarchive.blink.wire import Camera, Family, Homescreen, MediaItem, MediaPage, Network, Signals, SyncModule
 
 _WHERE = {
-    "client": ("Blink",),
+    "client": ("Client",),
     "endpoints": ("Endpoints",),
     "http": ("Deadlines",),
     "login": ("PendingSignIn",),
@@ -33,8 +33,8 @@ _WHERE = {
 }
 
 __all__ = [
-    "Blink",
     "Camera",
+    "Client",
     "Deadlines",
     "Endpoints",
     "Family",

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import aiohttp
 
 
-class Blink:
-    """A Blink account. Open it with `Blink.open`.
+class Client:
+    """A Blink account. Open it with `Client.open`.
 
     Every method raises `LoginNeeded` when a person has to sign in first, and another `SourceError` for what the server
     says or fails to say. Nothing is tried again in here, but a request whose token had ended.
@@ -55,7 +55,7 @@ class Blink:
         ca_file: Path | None = None,
         clock: Clock | None = None,
         files: Files | None = None,
-    ) -> AsyncIterator[Blink]:
+    ) -> AsyncIterator[Client]:
         """The account whose tokens are kept in `token_file`; nothing is sent yet.
 
         A `session` that is given stays the giver's; without one, one is made and closed. `before_request` is awaited before each

@@ -16,7 +16,7 @@ from blinkarchive.pace import Pace
 from blinkarchive.retry import Patience, retry
 
 if TYPE_CHECKING:
-    from blinkarchive.blink import Blink, MediaItem, MediaPage
+    from blinkarchive.blink import Client, MediaItem, MediaPage
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class MediaList:
     without haste in the list that is two requests a page (one more when the last is full).
     """
 
-    def __init__(self, account: str, blink: Blink, *, pace: Pace, patience: Patience, clock: Clock) -> None:
+    def __init__(self, account: str, blink: Client, *, pace: Pace, patience: Patience, clock: Clock) -> None:
         self.account = account
         self.name = SourceName.CLOUD
         self._blink = blink

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from blinkarchive.blink import Blink, Endpoints, import_blinkpy
+from blinkarchive.blink import Client, Endpoints, import_blinkpy
 from blinkarchive.clock import Clock, ManualClock
 from blinkarchive.errors import ClientRefused, CodeNeeded, LoginHeldBack, LoginLimit, TokenRevoked, WrongCode, WrongPassword
 from blinkarchive.secret import Secret
@@ -22,12 +22,12 @@ from tests.acceptance.conftest import Houses
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-def client(running: Running, folder: Path, clock: Clock | None = None) -> AbstractAsyncContextManager[Blink]:
+def client(running: Running, folder: Path, clock: Clock | None = None) -> AbstractAsyncContextManager[Client]:
     servers = Endpoints.of(api_url=running.url, oauth_url=running.url)
-    return Blink.open(folder / "state" / "home.json", servers=servers, clock=clock)
+    return Client.open(folder / "state" / "home.json", servers=servers, clock=clock)
 
 
-async def films(blink: Blink) -> list[str]:
+async def films(blink: Client) -> list[str]:
     """Hashes of all films that the client can list and fetch."""
     found, number = [], 1
     while (page := await blink.media_page(LONG_AGO, number)).items:

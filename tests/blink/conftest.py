@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from blinkarchive.blink.client import Blink
+from blinkarchive.blink.client import Client
 from blinkarchive.blink.endpoints import Endpoints
 from blinkarchive.clock import ManualClock
 from blinkarchive.files import Files
@@ -20,7 +20,7 @@ from tests.blink.cloud import Cloud, serving
 OWNER = "owner@example.org"
 PASSWORD = Secret(Cloud.password)
 
-Opener = Callable[..., AbstractAsyncContextManager[Blink]]
+Opener = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 class Hasty(Files):
@@ -57,8 +57,8 @@ def servers(cloud: Cloud) -> Endpoints:
 
 @pytest.fixture
 def opened(servers: Endpoints, clock: ManualClock, token_file: Path) -> Opener:
-    def open_(**options: Any) -> AbstractAsyncContextManager[Blink]:
-        return Blink.open(
+    def open_(**options: Any) -> AbstractAsyncContextManager[Client]:
+        return Client.open(
             options.pop("token_file", token_file), **{"servers": servers, "clock": clock, "files": Hasty(), **options}
         )
 
@@ -66,13 +66,13 @@ def opened(servers: Endpoints, clock: ManualClock, token_file: Path) -> Opener:
 
 
 @pytest.fixture
-async def blink(opened: Opener) -> AsyncIterator[Blink]:
+async def blink(opened: Opener) -> AsyncIterator[Client]:
     """A client that nobody has signed in yet."""
     async with opened() as blink:
         yield blink
 
 
 @pytest.fixture
-async def signed_in(blink: Blink) -> Blink:
+async def signed_in(blink: Client) -> Client:
     await blink.sign_in(OWNER, PASSWORD)
     return blink

@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from blinkarchive.blink.client import Blink
+from blinkarchive.blink.client import Client
 from blinkarchive.errors import CodeNeeded, WrongCode, WrongPassword
 from blinkarchive.secret import Secret
 from tests.blink.cloud import ACCOUNT, CHANGED, CLIP, Cloud, as_json, canaries
 from tests.blink.conftest import OWNER, PASSWORD, Opener
 
 
-async def test_a_password_alone_signs_in(blink: Blink, cloud: Cloud) -> None:
+async def test_a_password_alone_signs_in(blink: Client, cloud: Cloud) -> None:
     await blink.sign_in(OWNER, PASSWORD)
 
     assert await blink.account_id() == ACCOUNT
@@ -35,21 +35,21 @@ async def test_a_code_may_come_from_another_process(opened: Opener, cloud: Cloud
         assert second.pending is None
 
 
-async def test_a_wrong_password_is_told_at_once_and_tried_once(blink: Blink, cloud: Cloud) -> None:
+async def test_a_wrong_password_is_told_at_once_and_tried_once(blink: Client, cloud: Cloud) -> None:
     with pytest.raises(WrongPassword):
         await blink.sign_in(OWNER, Secret("wrong"))
 
     assert cloud.sign_ins == 1
 
 
-async def test_the_time_of_a_listing_goes_out_letter_for_letter(signed_in: Blink, cloud: Cloud) -> None:
+async def test_the_time_of_a_listing_goes_out_letter_for_letter(signed_in: Client, cloud: Cloud) -> None:
     await signed_in.media_page(datetime(2026, 1, 1, 2, 0, 0, 999, tzinfo=timezone(timedelta(hours=2))), 3)
 
     (request,) = cloud.to(CHANGED)
     assert request.raw.startswith(f"GET {CHANGED}?since=2026-01-01T00:00:00%2B0000&page=3 HTTP/1.1\r\n".encode())
 
 
-async def test_a_page_gives_its_clips_and_sets_aside_what_it_cannot_read(signed_in: Blink, cloud: Cloud) -> None:
+async def test_a_page_gives_its_clips_and_sets_aside_what_it_cannot_read(signed_in: Client, cloud: Cloud) -> None:
     good = {"id": 77, "created_at": "2026-06-30T10:00:00+00:00", "device_name": "Porch", "media": CLIP, "type": "video"}
     bad = {"id": 78, "created_at": "1970-01-01T00:00:00Z"}
     cloud.routes[CHANGED] = cloud.guarded(as_json({"limit": 500, "media": [good, bad]}))
@@ -61,7 +61,7 @@ async def test_a_page_gives_its_clips_and_sets_aside_what_it_cannot_read(signed_
     assert [(item.item, "1970" in item.reason) for item in page.malformed] == [("78", True)]
 
 
-async def test_a_clip_comes_in_chunks_with_its_length_and_type(signed_in: Blink, cloud: Cloud) -> None:
+async def test_a_clip_comes_in_chunks_with_its_length_and_type(signed_in: Client, cloud: Cloud) -> None:
     async with signed_in.media(CLIP) as body:
         got = b"".join([chunk async for chunk in body.chunks])
 

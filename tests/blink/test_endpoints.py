@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from blinkarchive.blink.client import Blink
+from blinkarchive.blink.client import Client
 from blinkarchive.blink.endpoints import FIRST, OAUTH, Endpoints, Origin, media_changed, own_origin, target_on
 from blinkarchive.blink.exchange import Request
 from blinkarchive.errors import ConfigError, ForeignHost, ServerTrouble
@@ -251,7 +251,7 @@ async def evil() -> AsyncIterator[Server]:
         yield server
 
 
-async def test_a_hostile_clip_address_gets_nothing(signed_in: Blink, cloud: Cloud, evil: Server) -> None:
+async def test_a_hostile_clip_address_gets_nothing(signed_in: Client, cloud: Cloud, evil: Server) -> None:
     await signed_in.account_id()
     before = len(cloud.seen)
 
@@ -265,7 +265,7 @@ async def test_a_hostile_clip_address_gets_nothing(signed_in: Blink, cloud: Clou
 
 
 @pytest.mark.parametrize("path", [CLIP, TIER])
-async def test_a_hostile_redirect_gets_no_token(path: str, signed_in: Blink, cloud: Cloud, evil: Server) -> None:
+async def test_a_hostile_redirect_gets_no_token(path: str, signed_in: Client, cloud: Cloud, evil: Server) -> None:
     for location in in_a_header(hostile(evil, cloud)):
         cloud.routes[path] = cloud.guarded(Reply(status=302, headers=(("Location", location),)))
         with pytest.raises(ForeignHost):
@@ -276,7 +276,7 @@ async def test_a_hostile_redirect_gets_no_token(path: str, signed_in: Blink, clo
 
 
 @pytest.mark.parametrize("path", ["/oauth/v2/authorize", "/oauth/v2/signin"])
-async def test_a_hostile_redirect_gets_no_password(path: str, blink: Blink, cloud: Cloud, evil: Server) -> None:
+async def test_a_hostile_redirect_gets_no_password(path: str, blink: Client, cloud: Cloud, evil: Server) -> None:
     for location in in_a_header(hostile(evil, cloud)):
         cloud.routes[f"GET {path}"] = Reply(status=302, headers=(("Location", location),))
         with pytest.raises(ForeignHost):
@@ -286,7 +286,7 @@ async def test_a_hostile_redirect_gets_no_password(path: str, blink: Blink, clou
     assert cloud.sign_ins == 0
 
 
-async def test_a_redirect_within_the_server_is_followed_with_the_token(signed_in: Blink, cloud: Cloud) -> None:
+async def test_a_redirect_within_the_server_is_followed_with_the_token(signed_in: Client, cloud: Cloud) -> None:
     cloud.routes["/there.mp4"] = cloud.routes[CLIP]
     cloud.routes[CLIP] = Reply(status=307, headers=(("Location", f"{cloud.url}/there.mp4"),))
 
@@ -295,7 +295,7 @@ async def test_a_redirect_within_the_server_is_followed_with_the_token(signed_in
 
 
 @pytest.mark.parametrize("path", [CLIP, TIER])
-async def test_redirects_end_after_three(path: str, blink: Blink, cloud: Cloud) -> None:
+async def test_redirects_end_after_three(path: str, blink: Client, cloud: Cloud) -> None:
     cloud.routes[path] = Reply(status=302, headers=(("Location", path),))
     await blink.sign_in(OWNER, PASSWORD)
 
@@ -307,7 +307,7 @@ async def test_redirects_end_after_three(path: str, blink: Blink, cloud: Cloud) 
 
 
 @pytest.mark.parametrize("tier", [".evil.example/", "e008\n", "", 8, None])
-async def test_a_tier_that_is_no_tier_is_never_saved(tier: object, blink: Blink, cloud: Cloud) -> None:
+async def test_a_tier_that_is_no_tier_is_never_saved(tier: object, blink: Client, cloud: Cloud) -> None:
     cloud.routes[TIER] = cloud.guarded(as_json({"tier": tier, "account_id": 1}))
     await blink.sign_in(OWNER, PASSWORD)
 

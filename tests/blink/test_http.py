@@ -22,7 +22,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from blinkarchive.blink.answers import retry_after
-from blinkarchive.blink.client import Blink
+from blinkarchive.blink.client import Client
 from blinkarchive.blink.endpoints import Endpoints
 from blinkarchive.blink.exchange import Request
 from blinkarchive.blink.http import FOREIGN, LARGEST_ANSWER, READ_BUFFER, Deadlines, Http, told
@@ -49,17 +49,17 @@ NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 HURRY = Deadlines(connect=2.0, silence=0.2, whole=1.0, clip=0.6, patience=0.05, slowest=4096)
 
 
-async def fetch(blink: Blink) -> bytes:
+async def fetch(blink: Client) -> bytes:
     async with blink.media(CLIP) as body:
         return b"".join([chunk async for chunk in body.chunks])
 
 
-async def listing(blink: Blink) -> None:
+async def listing(blink: Client) -> None:
     await blink.media_page(SINCE, 1)
 
 
 @pytest.fixture
-async def hurried(signed_in: Blink, opened: Opener) -> AsyncIterator[Blink]:
+async def hurried(signed_in: Client, opened: Opener) -> AsyncIterator[Client]:
     """Signed in, with deadlines that a test can wait for."""
     await signed_in.account_id()
     async with opened(deadlines=HURRY) as blink:
@@ -106,7 +106,7 @@ CODES: list[tuple[int, object, type[SourceError]]] = [
 
 @pytest.mark.parametrize(("status", "body", "kind"), CODES)
 async def test_an_answer_of_the_list_means(
-    status: int, body: object, kind: type[SourceError], signed_in: Blink, cloud: Cloud
+    status: int, body: object, kind: type[SourceError], signed_in: Client, cloud: Cloud
 ) -> None:
     await signed_in.account_id()
     cloud.routes[CHANGED] = Reply(status=status, body=body) if isinstance(body, bytes) else as_json(body, status)
@@ -148,7 +148,7 @@ async def test_an_answer_of_the_list_means(
         (Reply(status=500), ServerTrouble),
     ],
 )
-async def test_an_answer_to_a_clip_means(reply: Reply, kind: type[SourceError], signed_in: Blink, cloud: Cloud) -> None:
+async def test_an_answer_to_a_clip_means(reply: Reply, kind: type[SourceError], signed_in: Client, cloud: Cloud) -> None:
     await signed_in.account_id()
     cloud.routes[CLIP] = reply
 
@@ -159,7 +159,7 @@ async def test_an_answer_to_a_clip_means(reply: Reply, kind: type[SourceError], 
     assert (len(cloud.to(CLIP)), cloud.sign_ins, cloud.refreshes) == (1, 1, 0)
 
 
-async def test_what_came_in_a_clips_place_is_shown_without_its_secrets(signed_in: Blink, cloud: Cloud) -> None:
+async def test_what_came_in_a_clips_place_is_shown_without_its_secrets(signed_in: Client, cloud: Cloud) -> None:
     page = b"<html>" + b"Sorry owner@example.org, token=abc123 " + b"x" * 500
     cloud.routes[CLIP] = Reply(body=page, headers=(("Content-Type", "text/html"),))
 
@@ -185,7 +185,7 @@ def ends_by_a_deadline(reply: Reply) -> bool:
 
 
 @pytest.mark.parametrize("name", CUT)
-async def test_a_clip_that_is_cut_off_is_a_bad_clip(name: str, signed_in: Blink, hurried: Blink, cloud: Cloud) -> None:
+async def test_a_clip_that_is_cut_off_is_a_bad_clip(name: str, signed_in: Client, hurried: Client, cloud: Cloud) -> None:
     cloud.routes[CLIP] = CUT[name]
 
     with pytest.raises(BadClip) as caught:
@@ -205,7 +205,7 @@ LENGTHS: dict[str, tuple[Reply, int | None]] = {
 
 
 @pytest.mark.parametrize("name", LENGTHS)
-async def test_the_length_of_a_clip_is_what_the_server_says(name: str, signed_in: Blink, cloud: Cloud) -> None:
+async def test_the_length_of_a_clip_is_what_the_server_says(name: str, signed_in: Client, cloud: Cloud) -> None:
     cloud.routes[CLIP], length = LENGTHS[name]
 
     async with signed_in.media(CLIP) as body:
@@ -234,7 +234,7 @@ BROKEN: dict[str, tuple[Reply, type[SourceError]]] = {
 @pytest.mark.parametrize("name", BROKEN)
 @pytest.mark.parametrize(("what", "path"), [(fetch, CLIP), (listing, CHANGED)])
 async def test_what_is_no_answer_is_told_in_our_words(
-    what: Callable[[Blink], Awaitable[object]], path: str, name: str, signed_in: Blink, hurried: Blink, cloud: Cloud
+    what: Callable[[Client], Awaitable[object]], path: str, name: str, signed_in: Client, hurried: Client, cloud: Cloud
 ) -> None:
     cloud.routes[path], kind = reply, _ = BROKEN[name]
 
@@ -253,14 +253,14 @@ async def test_what_is_no_answer_is_told_in_our_words(
         raw("HTTP/1.1 200 OK", "Content-Encoding: gzip", "Content-Length: 5", body=b"xxxxx"),
     ],
 )
-async def test_a_list_that_is_cut_off_is_the_servers_trouble(reply: Reply, signed_in: Blink, cloud: Cloud) -> None:
+async def test_a_list_that_is_cut_off_is_the_servers_trouble(reply: Reply, signed_in: Client, cloud: Cloud) -> None:
     await signed_in.account_id()
     cloud.routes[CHANGED] = reply
     with pytest.raises(ServerTrouble):
         await listing(signed_in)
 
 
-async def test_an_answer_without_end_is_cut(signed_in: Blink, cloud: Cloud) -> None:
+async def test_an_answer_without_end_is_cut(signed_in: Client, cloud: Cloud) -> None:
     await signed_in.account_id()
     cloud.routes[CHANGED] = Reply(body=b" " * (LARGEST_ANSWER + 1))
 
@@ -268,27 +268,27 @@ async def test_an_answer_without_end_is_cut(signed_in: Blink, cloud: Cloud) -> N
         await listing(signed_in)
 
 
-async def test_a_clip_that_only_drips_is_cut(hurried: Blink, cloud: Cloud) -> None:
+async def test_a_clip_that_only_drips_is_cut(hurried: Client, cloud: Cloud) -> None:
     cloud.routes[CLIP] = Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", drip=0.01)
     with pytest.raises(BadClip, match=r"too slow \(\d+ bytes in 0 s\)"):
         await fetch(hurried)
 
 
-async def test_a_slow_reader_is_not_taken_for_a_slow_server(signed_in: Blink, cloud: Cloud, opened: Opener) -> None:
+async def test_a_slow_reader_is_not_taken_for_a_slow_server(signed_in: Client, cloud: Cloud, opened: Opener) -> None:
     cloud.routes["/slow"] = Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nxx", drip=0.01)
     async with opened(deadlines=Deadlines(patience=0.5)) as blink, blink.media("/slow") as body:
         async for _ in body.chunks:
             await asyncio.sleep(0.6)
 
 
-async def test_a_clip_that_lasts_too_long_is_cut(hurried: Blink, cloud: Cloud) -> None:
+async def test_a_clip_that_lasts_too_long_is_cut(hurried: Client, cloud: Cloud) -> None:
     """It comes fast enough for the slowest speed, and never ends."""
     cloud.routes[CLIP] = raw("HTTP/1.1 200 OK", "Content-Length: 1000000000", body=b"x" * 1_000_000, hang=True)
     with pytest.raises(BadClip):
         await fetch(hurried)
 
 
-async def test_leaving_a_clip_early_leaves_nothing_open(signed_in: Blink, cloud: Cloud) -> None:
+async def test_leaving_a_clip_early_leaves_nothing_open(signed_in: Client, cloud: Cloud) -> None:
     cloud.routes[CLIP] = film(b"x" * 5_000_000)
     for _ in range(3):
         async with signed_in.media(CLIP) as body:
@@ -298,7 +298,7 @@ async def test_leaving_a_clip_early_leaves_nothing_open(signed_in: Blink, cloud:
     assert await fetch(signed_in) == b"whole"
 
 
-async def test_a_big_clip_comes_in_pieces_of_a_bounded_size(signed_in: Blink, cloud: Cloud) -> None:
+async def test_a_big_clip_comes_in_pieces_of_a_bounded_size(signed_in: Client, cloud: Cloud) -> None:
     whole = bytes(range(256)) * 40_000
     cloud.routes[CLIP] = film(whole)
     async with signed_in.media(CLIP) as body:
@@ -470,7 +470,7 @@ def test_a_retry_after_is_read_as_it_is_meant_or_not_at_all(header: str | None, 
     assert retry_after(header, NOW) == seconds
 
 
-async def test_a_wait_that_is_asked_for_reaches_the_one_who_waits(signed_in: Blink, cloud: Cloud) -> None:
+async def test_a_wait_that_is_asked_for_reaches_the_one_who_waits(signed_in: Client, cloud: Cloud) -> None:
     cloud.routes[CHANGED] = Reply(status=429, headers=(("Retry-After", "77"),))
     with pytest.raises(Throttled) as caught:
         await listing(signed_in)

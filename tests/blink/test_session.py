@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from blinkarchive.blink.client import Blink
+from blinkarchive.blink.client import Client
 from blinkarchive.blink.endpoints import Endpoints
 from blinkarchive.blink.tokens import TokenFile, Tokens
 from blinkarchive.clock import Clock, ManualClock
@@ -42,7 +42,7 @@ BAD_CLIP = "/api/v2/accounts/123456/media/clip/78.mp4"
 REFUSED = as_json({"message": "Unauthorized Access", "code": 101}, 401)
 
 
-async def fetch(blink: Blink, address: str = CLIP) -> bytes:
+async def fetch(blink: Client, address: str = CLIP) -> bytes:
     async with blink.media(address) as body:
         return b"".join([chunk async for chunk in body.chunks])
 
@@ -53,7 +53,7 @@ def on_disk(token_file: Path) -> Tokens:
     return tokens
 
 
-async def test_a_token_is_refreshed_five_minutes_before_its_end(signed_in: Blink, cloud: Cloud, clock: ManualClock) -> None:
+async def test_a_token_is_refreshed_five_minutes_before_its_end(signed_in: Client, cloud: Cloud, clock: ManualClock) -> None:
     await signed_in.account_id()
     clock.advance(14400 - 301)
     await fetch(signed_in)
@@ -65,7 +65,7 @@ async def test_a_token_is_refreshed_five_minutes_before_its_end(signed_in: Blink
 
 
 async def test_a_refresh_names_the_client_and_the_device_of_the_sign_in(
-    signed_in: Blink, cloud: Cloud, clock: ManualClock
+    signed_in: Client, cloud: Cloud, clock: ManualClock
 ) -> None:
     device = signed_in.tokens.hardware_id
     clock.advance(14400)
@@ -76,7 +76,7 @@ async def test_a_refresh_names_the_client_and_the_device_of_the_sign_in(
     assert form["hardware_id"] == device == cloud.to("/oauth/token")[0].form["hardware_id"]
 
 
-async def test_twenty_requests_that_find_the_token_ended_refresh_it_once(signed_in: Blink, cloud: Cloud) -> None:
+async def test_twenty_requests_that_find_the_token_ended_refresh_it_once(signed_in: Client, cloud: Cloud) -> None:
     await signed_in.account_id()
     cloud.access = "another-canary-1"  # what the server accepts now; the client cannot know
 
@@ -89,7 +89,7 @@ async def test_twenty_requests_that_find_the_token_ended_refresh_it_once(signed_
 
 
 async def test_twenty_requests_that_cannot_have_a_new_token_ask_for_one_once(
-    signed_in: Blink, cloud: Cloud, clock: ManualClock
+    signed_in: Client, cloud: Cloud, clock: ManualClock
 ) -> None:
     await signed_in.account_id()
     cloud.routes["POST /oauth/token"] = Reply(status=503)
@@ -136,7 +136,7 @@ async def test_a_token_may_end_at_any_request(number: int, opened: Opener, cloud
     assert cloud.refreshes == 1
 
 
-async def test_a_server_that_refuses_a_new_token_is_asked_no_third_time(signed_in: Blink, cloud: Cloud) -> None:
+async def test_a_server_that_refuses_a_new_token_is_asked_no_third_time(signed_in: Client, cloud: Cloud) -> None:
     await signed_in.account_id()
     cloud.routes[CHANGED] = REFUSED
 
@@ -147,7 +147,7 @@ async def test_a_server_that_refuses_a_new_token_is_asked_no_third_time(signed_i
     assert (len(cloud.to(CHANGED)), cloud.refreshes) == (2, 1)
 
 
-async def test_a_clip_that_is_refused_to_a_new_token_is_the_only_one_that_fails(signed_in: Blink, cloud: Cloud) -> None:
+async def test_a_clip_that_is_refused_to_a_new_token_is_the_only_one_that_fails(signed_in: Client, cloud: Cloud) -> None:
     await signed_in.account_id()
     cloud.routes[BAD_CLIP] = REFUSED
 
@@ -161,7 +161,7 @@ async def test_a_clip_that_is_refused_to_a_new_token_is_the_only_one_that_fails(
     assert (await signed_in.media_page(SINCE, 1)).items == ()
 
 
-async def test_many_refused_clips_are_one_refresh_a_minute(signed_in: Blink, cloud: Cloud, clock: ManualClock) -> None:
+async def test_many_refused_clips_are_one_refresh_a_minute(signed_in: Client, cloud: Cloud, clock: ManualClock) -> None:
     await signed_in.account_id()
     cloud.routes[BAD_CLIP] = REFUSED
 
@@ -179,7 +179,7 @@ async def test_many_refused_clips_are_one_refresh_a_minute(signed_in: Blink, clo
     assert cloud.refreshes == 2
 
 
-async def test_a_clip_that_was_asked_for_with_the_old_token_is_asked_for_with_the_new_one(signed_in: Blink, cloud: Cloud) -> None:
+async def test_a_clip_that_was_asked_for_with_the_old_token_is_asked_for_with_the_new_one(signed_in: Client, cloud: Cloud) -> None:
     await signed_in.account_id()
     fine, asked, go_on = cloud.routes[CLIP], asyncio.Event(), asyncio.Event()
 
@@ -202,7 +202,7 @@ async def test_a_clip_that_was_asked_for_with_the_old_token_is_asked_for_with_th
 
 
 async def test_a_token_that_ends_a_while_after_its_refresh_is_refreshed_for_a_clip(
-    signed_in: Blink, cloud: Cloud, clock: ManualClock
+    signed_in: Client, cloud: Cloud, clock: ManualClock
 ) -> None:
     await signed_in.account_id()
     for number in (1, 2):
@@ -212,7 +212,7 @@ async def test_a_token_that_ends_a_while_after_its_refresh_is_refreshed_for_a_cl
     assert cloud.refreshes == 2
 
 
-async def test_a_message_of_an_ended_token_counts_whatever_its_status(signed_in: Blink, cloud: Cloud) -> None:
+async def test_a_message_of_an_ended_token_counts_whatever_its_status(signed_in: Client, cloud: Cloud) -> None:
     await signed_in.account_id()
     fine = cloud.routes[CLIP]
     cloud.routes[CLIP] = lambda request: cloud_ended(cloud, fine)
@@ -240,7 +240,7 @@ def cloud_ended(cloud: Cloud, then: object) -> Reply:
     ],
 )
 async def test_a_failed_refresh_keeps_the_token(
-    said: Reply, kind: type[SourceError], signed_in: Blink, cloud: Cloud, clock: ManualClock, token_file: Path
+    said: Reply, kind: type[SourceError], signed_in: Client, cloud: Cloud, clock: ManualClock, token_file: Path
 ) -> None:
     await signed_in.account_id()
     kept, fine = on_disk(token_file), cloud.routes["POST /oauth/token"]
@@ -258,7 +258,7 @@ async def test_a_failed_refresh_keeps_the_token(
 
 
 async def test_a_token_in_force_is_used_when_it_cannot_be_refreshed_early(
-    signed_in: Blink, cloud: Cloud, clock: ManualClock
+    signed_in: Client, cloud: Cloud, clock: ManualClock
 ) -> None:
     await signed_in.account_id()
     cloud.routes["POST /oauth/token"] = Reply(status=503)
@@ -277,7 +277,7 @@ async def test_a_token_in_force_is_used_when_it_cannot_be_refreshed_early(
 
 
 async def test_a_pause_that_was_asked_for_is_kept_while_the_token_is_in_force(
-    signed_in: Blink, cloud: Cloud, clock: ManualClock
+    signed_in: Client, cloud: Cloud, clock: ManualClock
 ) -> None:
     await signed_in.account_id()
     cloud.routes["POST /oauth/token"] = Reply(status=429, headers=(("Retry-After", "200"),))
@@ -289,7 +289,7 @@ async def test_a_pause_that_was_asked_for_is_kept_while_the_token_is_in_force(
 
 
 async def test_a_revoked_token_is_told_and_its_file_kept(
-    signed_in: Blink, cloud: Cloud, clock: ManualClock, token_file: Path
+    signed_in: Client, cloud: Cloud, clock: ManualClock, token_file: Path
 ) -> None:
     kept = on_disk(token_file)
     cloud.refresh = "revoked-canary-1"
@@ -302,7 +302,7 @@ async def test_a_revoked_token_is_told_and_its_file_kept(
 
 
 async def test_a_revoked_token_is_shown_once_and_never_again(
-    opened: Opener, signed_in: Blink, cloud: Cloud, clock: ManualClock
+    opened: Opener, signed_in: Client, cloud: Cloud, clock: ManualClock
 ) -> None:
     await signed_in.account_id()
     cloud.refresh = "revoked-canary-1"
@@ -323,7 +323,7 @@ async def test_a_revoked_token_is_shown_once_and_never_again(
     assert cloud.refreshes == 2
 
 
-async def test_a_refused_token_that_cannot_be_refreshed_is_shown_no_more(signed_in: Blink, cloud: Cloud) -> None:
+async def test_a_refused_token_that_cannot_be_refreshed_is_shown_no_more(signed_in: Client, cloud: Cloud) -> None:
     await signed_in.account_id()
     cloud.access, cloud.refresh = "ended-canary-1", "revoked-canary-1"
     for _ in range(3):
@@ -346,7 +346,7 @@ async def test_a_revocation_that_cannot_be_noted_is_told(opened: Opener, cloud: 
 
 
 async def test_new_tokens_are_on_disk_before_they_are_used(
-    signed_in: Blink, cloud: Cloud, clock: ManualClock, token_file: Path
+    signed_in: Client, cloud: Cloud, clock: ManualClock, token_file: Path
 ) -> None:
     await signed_in.account_id()
     saved: list[Secret] = []
@@ -476,7 +476,7 @@ from blinkarchive.blink import Blink, Endpoints
 
 async def main(url, token_file):
     servers = Endpoints.of(api_url=url, oauth_url=url)
-    async with Blink.open(Path(token_file), servers=servers) as blink:
+    async with Client.open(Path(token_file), servers=servers) as blink:
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         async with blink.media("/api/v2/accounts/123456/media/clip/77.mp4") as body:
@@ -507,14 +507,14 @@ async def test_three_processes_on_one_file_refresh_once(opened: Opener, cloud: C
     assert cloud.refreshes == 1
 
 
-async def test_a_sign_in_is_shown_to_its_own_servers_alone(signed_in: Blink, cloud: Cloud, opened: Opener) -> None:
+async def test_a_sign_in_is_shown_to_its_own_servers_alone(signed_in: Client, cloud: Cloud, opened: Opener) -> None:
     elsewhere = Endpoints.of(api_url="http://127.0.0.1:9", oauth_url="http://127.0.0.1:9")
     async with opened(servers=elsewhere) as blink:
         with pytest.raises(LoginNeeded, match=r"is of http://127\.0\.0\.1:\d+, not of http://127\.0\.0\.1:9"):
             await blink.account_id()
 
 
-async def test_without_a_sign_in_nothing_is_sent(blink: Blink, cloud: Cloud) -> None:
+async def test_without_a_sign_in_nothing_is_sent(blink: Client, cloud: Cloud) -> None:
     with pytest.raises(LoginNeeded, match="nobody has signed in"):
         await fetch(blink)
     assert cloud.seen == []
@@ -531,7 +531,7 @@ async def test_the_account_is_looked_up_once_and_kept(opened: Opener, cloud: Clo
     assert len(cloud.to(TIER)) == 1
 
 
-async def test_an_absolute_address_on_the_accounts_server_is_its_path(signed_in: Blink, cloud: Cloud) -> None:
+async def test_an_absolute_address_on_the_accounts_server_is_its_path(signed_in: Client, cloud: Cloud) -> None:
     assert await fetch(signed_in, f"{cloud.url}{CLIP}") == b"the bytes of a clip"
     assert cloud.to(CLIP)[0].raw.startswith(f"GET {CLIP} HTTP/1.1\r\n".encode())
 
@@ -554,14 +554,14 @@ async def test_every_request_waits_for_the_pace(opened: Opener, cloud: Cloud) ->
 # Without a person
 
 
-async def test_a_saved_sign_in_needs_no_other(opened: Opener, cloud: Cloud, signed_in: Blink) -> None:
+async def test_a_saved_sign_in_needs_no_other(opened: Opener, cloud: Cloud, signed_in: Client) -> None:
     async with opened() as blink:
         await blink.ensure_signed_in()
         await blink.ensure_signed_in(OWNER, PASSWORD)
     assert cloud.sign_ins == 1
 
 
-async def test_a_password_is_used_when_the_sign_in_was_revoked(signed_in: Blink, cloud: Cloud, clock: ManualClock) -> None:
+async def test_a_password_is_used_when_the_sign_in_was_revoked(signed_in: Client, cloud: Cloud, clock: ManualClock) -> None:
     device = signed_in.tokens.hardware_id
     cloud.refresh = "revoked-canary-1"
     clock.advance(14400)
@@ -584,7 +584,7 @@ async def test_a_password_is_used_when_the_sign_in_was_revoked(signed_in: Blink,
     ],
 )
 async def test_a_password_is_not_used_for_a_sign_in_that_may_be_good(
-    said: Reply, kind: type[SourceError], signed_in: Blink, cloud: Cloud, clock: ManualClock
+    said: Reply, kind: type[SourceError], signed_in: Client, cloud: Cloud, clock: ManualClock
 ) -> None:
     cloud.routes["POST /oauth/token"] = said
     clock.advance(14400)
@@ -596,7 +596,7 @@ async def test_a_password_is_not_used_for_a_sign_in_that_may_be_good(
 
 
 async def test_a_password_is_not_used_for_a_damaged_file(
-    signed_in: Blink, opened: Opener, cloud: Cloud, token_file: Path
+    signed_in: Client, opened: Opener, cloud: Cloud, token_file: Path
 ) -> None:
     token_file.write_bytes(b"damaged")
     async with opened() as blink:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blinkarchive.blink.client import Blink
+from blinkarchive.blink.client import Client
 from blinkarchive.clock import ManualClock
 from blinkarchive.config import AccountConfig
 from blinkarchive.convert import SecretRef
@@ -20,7 +20,7 @@ KEPT = SecretRef(kind="inline", inline=PASSWORD)
 UNREADABLE = SecretRef(kind="file", at="/")  # a folder is no file
 
 
-async def sign_in(blink: Blink, clock: ManualClock, password: SecretRef | None = KEPT) -> None:
+async def sign_in(blink: Client, clock: ManualClock, password: SecretRef | None = KEPT) -> None:
     account = AccountConfig(name="home", username=OWNER, password=password)
     await _signed_in(blink, account, clock=clock, patience=Patience())
 
@@ -35,19 +35,19 @@ async def test_a_first_run_signs_in_by_the_password_and_the_next_by_what_it_kept
     assert cloud.sign_ins == 1
 
 
-async def test_without_a_password_a_person_has_to_sign_in(blink: Blink, cloud: Cloud, clock: ManualClock) -> None:
+async def test_without_a_password_a_person_has_to_sign_in(blink: Client, cloud: Cloud, clock: ManualClock) -> None:
     with pytest.raises(NotSignedIn):
         await sign_in(blink, clock, None)
     assert cloud.seen == []
 
 
-async def test_a_password_that_is_needed_and_cannot_be_read_is_told(blink: Blink, clock: ManualClock) -> None:
+async def test_a_password_that_is_needed_and_cannot_be_read_is_told(blink: Client, clock: ManualClock) -> None:
     with pytest.raises(ConfigError):
         await sign_in(blink, clock, UNREADABLE)
 
 
 async def test_a_revoked_sign_in_is_shown_to_blink_once_in_all_runs(
-    opened: Opener, signed_in: Blink, cloud: Cloud, clock: ManualClock
+    opened: Opener, signed_in: Client, cloud: Cloud, clock: ManualClock
 ) -> None:
     cloud.refresh = "revoked-canary-1"
     clock.advance(14400)
@@ -63,7 +63,7 @@ async def test_a_revoked_sign_in_is_shown_to_blink_once_in_all_runs(
 
 
 async def test_a_revoked_sign_in_is_shown_once_in_a_run_with_a_password(
-    signed_in: Blink, cloud: Cloud, clock: ManualClock
+    signed_in: Client, cloud: Cloud, clock: ManualClock
 ) -> None:
     cloud.refresh = "revoked-canary-1"
     clock.advance(14400)
@@ -71,7 +71,7 @@ async def test_a_revoked_sign_in_is_shown_once_in_a_run_with_a_password(
     assert (cloud.refreshes, cloud.sign_ins) == (1, 2)
 
 
-async def test_a_passing_fault_of_a_refresh_is_waited_for(signed_in: Blink, cloud: Cloud, clock: ManualClock) -> None:
+async def test_a_passing_fault_of_a_refresh_is_waited_for(signed_in: Client, cloud: Cloud, clock: ManualClock) -> None:
     fine = cloud.routes["POST /oauth/token"]
 
     def fails_once(request: Seen) -> Reply:
@@ -94,7 +94,7 @@ async def test_a_passing_fault_of_a_refresh_is_waited_for(signed_in: Blink, clou
     ],
 )
 async def test_a_fault_that_stays_is_told_and_is_no_reason_for_the_password(
-    said: Reply, kind: type[Exception], refreshes: int, signed_in: Blink, cloud: Cloud, clock: ManualClock
+    said: Reply, kind: type[Exception], refreshes: int, signed_in: Client, cloud: Cloud, clock: ManualClock
 ) -> None:
     cloud.routes["POST /oauth/token"] = said
     clock.advance(14400)
@@ -104,7 +104,7 @@ async def test_a_fault_that_stays_is_told_and_is_no_reason_for_the_password(
 
 
 async def test_a_damaged_file_is_no_reason_for_the_password(
-    opened: Opener, signed_in: Blink, cloud: Cloud, clock: ManualClock, token_file: Path
+    opened: Opener, signed_in: Client, cloud: Cloud, clock: ManualClock, token_file: Path
 ) -> None:
     token_file.write_bytes(b"damaged")
     async with opened() as blink:
@@ -115,7 +115,7 @@ async def test_a_damaged_file_is_no_reason_for_the_password(
 
 @pytest.mark.parametrize(("status", "kind"), [(429, LoginLimit), (503, ServerTrouble)])
 async def test_a_sign_in_by_the_password_is_tried_once_whatever_comes_of_it(
-    status: int, kind: type[Exception], blink: Blink, cloud: Cloud, clock: ManualClock
+    status: int, kind: type[Exception], blink: Client, cloud: Cloud, clock: ManualClock
 ) -> None:
     cloud.routes["POST /oauth/v2/signin"] = Reply(status=status)
     with pytest.raises(kind):

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from blinkarchive.blink import Blink, MediaItem, MediaPage
+from blinkarchive.blink import Client, MediaItem, MediaPage
 from blinkarchive.clock import ManualClock
 from blinkarchive.errors import ListingIncomplete, LoginNeeded, ServerTrouble, Throttled, TokenRevoked, UpdateRequired
 from blinkarchive.interfaces import Batch, Body, Unreadable
@@ -71,7 +71,7 @@ class Cloud:
 
 def listing(cloud: Cloud) -> MediaList:
     clock = ManualClock()
-    return MediaList("home", cast(Blink, cloud), pace=Pace(PACES["unlimited"], clock), patience=Patience(), clock=clock)
+    return MediaList("home", cast(Client, cloud), pace=Pace(PACES["unlimited"], clock), patience=Patience(), clock=clock)
 
 
 async def read(cloud: Cloud, since: datetime = START) -> list[Batch]:
