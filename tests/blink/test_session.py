@@ -179,7 +179,9 @@ async def test_many_refused_clips_are_one_refresh_a_minute(signed_in: Client, cl
     assert cloud.refreshes == 2
 
 
-async def test_a_clip_that_was_asked_for_with_the_old_token_is_asked_for_with_the_new_one(signed_in: Client, cloud: Cloud) -> None:
+async def test_a_clip_that_was_asked_for_with_the_old_token_is_asked_for_with_the_new_one(
+    signed_in: Client, cloud: Cloud
+) -> None:
     await signed_in.account_id()
     fine, asked, go_on = cloud.routes[CLIP], asyncio.Event(), asyncio.Event()
 
@@ -472,7 +474,7 @@ async def test_two_clients_on_one_file_refresh_once(opened: Opener, cloud: Cloud
 PROCESS = """
 import asyncio, sys
 from pathlib import Path
-from blinkarchive.blink import Blink, Endpoints
+from blinkarchive.blink import Client, Endpoints
 
 async def main(url, token_file):
     servers = Endpoints.of(api_url=url, oauth_url=url)
