@@ -29,6 +29,8 @@ BlinkArchiveError
 │   ├── Unreachable             no connection, no answer (Unavailable, Transient)
 │   ├── Throttled               429, 403 outside media (Unavailable, Transient)
 │   ├── Busy                    409: one command at a time (Transient)
+│   ├── CommandFailed           a device accepted something, and could not do it
+│   ├── CommandUnfinished       a device accepted something, and has not done it in time (Transient)
 │   ├── ServerTrouble           5xx, or an answer that is not the one promised (Transient)
 │   ├── BadClip                 bytes came, but they are not a whole MP4 (Transient)
 │   └── ListingIncomplete       a listing ended early: nothing may be concluded from what is absent
@@ -187,6 +189,14 @@ class Throttled(SourceError, Unavailable, Transient):
 
 class Busy(SourceError, Transient):
     """The sync module works on another command (HTTP 409)."""
+
+
+class CommandFailed(SourceError):
+    """A device accepted what it was asked to do, and could not do it."""
+
+
+class CommandUnfinished(SourceError, Transient):
+    """A device accepted what it was asked to do, and has not done it in time."""
 
 
 class ServerTrouble(SourceError, Transient):

@@ -29,10 +29,15 @@ T = TypeVar("T")
 _BY_CODE: dict[int, type[SourceError]] = {
     101: Unauthorized,
     105: UpdateRequired,
+    213: SourceError,  # a number of days that is not offered
+    304: SourceError,  # no camera of the network looks for motion
     307: Busy,
     700: ClipGone,
+    706: SourceError,  # not a list of clips
+    1630: SourceError,  # a camera of another family
     1700: Busy,
     2102: Busy,
+    2805: SourceError,  # the camera does not look for motion
 }
 _BY_STATUS: dict[int, type[SourceError]] = {
     401: Unauthorized,

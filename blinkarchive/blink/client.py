@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from blinkarchive.blink import endpoints, login, wire
 from blinkarchive.blink.attempts import Attempts
+from blinkarchive.blink.commands import Commands
+from blinkarchive.blink.control import Control
 from blinkarchive.blink.endpoints import Endpoints
 from blinkarchive.blink.exchange import Flow
 from blinkarchive.blink.http import Deadlines, Http
+from blinkarchive.blink.local_storage import LocalStorage
 from blinkarchive.blink.login import PendingSignIn
 from blinkarchive.blink.session import Session
 from blinkarchive.blink.tokens import TokenFile, Tokens
@@ -40,6 +43,9 @@ class Client:
         self._session = session
         self._attempts = attempts
         self._clock = clock
+        self._commands = Commands(session, clock)
+        #: What can be asked of networks and cameras.
+        self.control = Control(session, self._commands)
 
     @classmethod
     @asynccontextmanager
@@ -150,9 +156,34 @@ class Client:
 
     async def account_id(self) -> int:
         """The account's number."""
-        account = (await self._session.account()).account_id
-        assert account is not None  # `account` has looked it up
-        return account
+        return await self._session.account_id()
+
+    def local_storage(self, module: wire.SyncModule) -> LocalStorage:
+        """A sync module's stick."""
+        return LocalStorage(self._session, self._commands, self._clock, module)
+
+    async def user(self) -> wire.User:
+        """The account's owner."""
+        return await self._session.get(endpoints.USER, wire.user, what="the owner")
+
+    async def notifications(self) -> Mapping[str, bool]:
+        """What the owner is told of, by Blink's words."""
+        target = endpoints.notifications(await self.account_id())
+        return await self._session.get(target, wire.notifications, what="the notifications")
+
+    async def notify(self, flags: Mapping[str, bool]) -> None:
+        """Change some of what the owner is told of."""
+        target = endpoints.notifications(await self.account_id())
+        await self._session.post(target, wire.message, what="the notifications", json={"notifications": dict(flags)})
+
+    async def sign_out(self) -> None:
+        """End this client: its tokens are worth nothing any more."""
+        if self._session.client_number is None:
+            await self.homescreen()  # it says in its headers who asks
+        if self._session.client_number is None:
+            raise ServerTrouble("Blink does not say which client this is, so it cannot be signed out")
+        target = endpoints.logout(await self.account_id(), self._session.client_number)
+        await self._session.post(target, wire.message, what="signing out")
 
     async def homescreen(self) -> wire.Homescreen:
         """All devices of the account."""
@@ -167,6 +198,11 @@ class Client:
         """
         target = endpoints.media_changed(await self.account_id(), since, page)
         return await self._session.get(target, wire.media_page, what="the list of clips")
+
+    async def delete_media(self, clips: Iterable[int]) -> None:
+        """Delete clips of the cloud by their ids, for good. Whether they are gone, the list tells."""
+        target = endpoints.media_delete(await self.account_id())
+        await self._session.post(target, wire.deleted, what="the deletion of clips", json={"media_list": list(clips)})
 
     def media(self, address: str) -> AbstractAsyncContextManager[Body]:
         """The bytes behind an address that a list of clips gave, as they come.

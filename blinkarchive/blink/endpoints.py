@@ -160,3 +160,64 @@ def media_changed(account: int, since: datetime, page: int) -> str:
         raise ValueError(f"a time without a zone: {since!r}")
     moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"/api/v1/accounts/{account}/media/changed?since={moment}%2B0000&page={page}"
+
+
+def media_delete(account: int) -> str:
+    """Delete clips."""
+    return f"/api/v1/accounts/{account}/media/delete"
+
+
+def network(network: int) -> str:
+    """What a network says of itself."""
+    return f"/network/{network}"
+
+
+def arming(account: int, network: int, *, arm: bool) -> str:
+    """Arm or disarm a network."""
+    return f"/api/v1/accounts/{account}/networks/{network}/state/{'arm' if arm else 'disarm'}"
+
+
+def command(network: int, command: int) -> str:
+    """How far a command has come."""
+    return f"/network/{network}/command/{command}"
+
+
+def camera(account: int, network: int, family: str, camera: int) -> str:
+    """Where a camera of a family ("cameras", "owls", "doorbells") is asked for things."""
+    if family == "cameras":
+        return f"/network/{network}/camera/{camera}"
+    return f"/api/v1/accounts/{account}/networks/{network}/{family}/{camera}"
+
+
+def liveview(account: int, network: int, family: str, camera: int) -> str:
+    """Open a live view."""
+    version = "v6" if family == "cameras" else "v2"
+    return f"/api/{version}/accounts/{account}/networks/{network}/{family}/{camera}/liveview"
+
+
+def notifications(account: int) -> str:
+    """What the owner is told of."""
+    return f"/api/v1/accounts/{account}/notifications/configuration"
+
+
+def logout(account: int, client: int) -> str:
+    """End this client."""
+    return f"/api/v4/account/{account}/client/{client}/logout"
+
+
+USER = "/user"
+
+
+def local_storage(account: int, network: int, module: int) -> str:
+    """Where a sync module's stick is."""
+    return f"/api/v1/accounts/{account}/networks/{network}/sync_modules/{module}/local_storage"
+
+
+def local_clip(stick: str, manifest: int, clip: int) -> str:
+    """A clip on a stick, by a manifest and the number it has there: its upload is asked for here, and fetched from here."""
+    return f"{stick}/manifest/{manifest}/clip/request/{clip}"
+
+
+def local_deletion(stick: str, manifest: int, clip: int) -> str:
+    """Delete a clip on a stick, by a manifest and the number it has there."""
+    return f"{stick}/manifest/{manifest}/clip/delete/{clip}"

@@ -70,6 +70,8 @@ class Session:
         #: On the monotonic clock: when the tokens came by a refresh, and until when a token in force is used without another.
         self._renewed_at: float | None = None
         self._good_until: float | None = None
+        #: Which of the account's clients Blink takes us for, once it has said so.
+        self.client_number: int | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,6 +110,12 @@ class Session:
                     newest = change.current or self.tokens
                     self._tokens = change.commit(replace(newest, tier=found.tier, account_id=found.account_id))
         return self.tokens
+
+    async def account_id(self) -> int:
+        """The account's number."""
+        account = (await self.account()).account_id
+        assert account is not None  # `account` has looked it up
+        return account
 
     async def fresh(self) -> Tokens:
         """Tokens to use now, refreshed when they will not last for a while.
@@ -238,6 +246,8 @@ class Session:
     async def _read(self, request: Request, decode: Callable[[bytes], T]) -> T:
         send = self._http.get if request.method == "GET" else self._http.exchange
         answer = await send(request.with_headers(Accept="application/json"))
+        if (number := answer.headers.get("client-id", "")).isdecimal():
+            self.client_number = int(number)
         return answers.read(answer, decode, what=request.what, now=self._clock.now())
 
     async def _with_token(self, request: Request, send: Callable[[Request], Awaitable[T]], *, media: bool = False) -> T:

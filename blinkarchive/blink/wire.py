@@ -8,9 +8,9 @@ Every time is aware. Facts: observed answers of the servers, 2020 to 2026.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
@@ -128,12 +128,13 @@ class MediaPage:
 
 
 class Family(StrEnum):
-    """What kind of camera it is: each has addresses of its own."""
+    """What kind of camera it is: each has addresses of its own, and this word is in them."""
 
-    CAMERA = "camera"
-    OWL = "owl"
-    """Mini: on mains, without a sync module of its own."""
-    DOORBELL = "doorbell"
+    CAMERA = "cameras"
+    """With a battery, beside a sync module."""
+    OWL = "owls"
+    """Minis and wired floodlights: on mains, with or without a sync module."""
+    DOORBELL = "doorbells"
 
 
 class Network(Struct, frozen=True, kw_only=True):
@@ -143,6 +144,8 @@ class Network(Struct, frozen=True, kw_only=True):
     name: str = ""
     armed: bool = False
     time_zone: str = ""
+    lv_save: bool = False
+    sync_module_error: bool = False
 
 
 class SyncModule(Struct, frozen=True, kw_only=True):
@@ -164,6 +167,13 @@ class SyncModule(Struct, frozen=True, kw_only=True):
     local_storage_enabled: bool = False
     local_storage_compatible: bool = False
     local_storage_status: str = ""
+
+    @property
+    def readable(self) -> bool:
+        """Whether the clips on its stick can be had now. `local_storage_enabled` does not tell: it was seen false on a stick
+        in use.
+        """
+        return self.local_storage_status in ("active", "memory_full")
 
 
 class Signals(Struct, frozen=True, kw_only=True):
@@ -196,8 +206,19 @@ class Camera(Struct, frozen=True, kw_only=True):
     #: `ok` or `low`; "" for a camera without one.
     battery: str = ""
     signals: Signals = Signals()
-    thumbnail: str = ""
+    #: A path, or a number of seconds since 1970; see `picture`.
+    thumbnail: str | int = ""
     updated_at: Moment | None = None
+
+    def picture(self, account: int) -> str:
+        """Where its picture is; "" when it has none. There are three forms: a path that wants `.jpg`, a whole one, a time."""
+        if self.thumbnail == "":
+            return ""
+        text = str(self.thumbnail)
+        if text.isdecimal():
+            house = f"/api/v3/media/accounts/{account}/networks/{self.network_id}"
+            return f"{house}/{self.type}/{self.id}/thumbnail/thumbnail.jpg?ts={text}&ext="
+        return text if "?" in text or text.endswith(".jpg") else f"{text}.jpg"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +229,94 @@ class Homescreen:
     sync_modules: tuple[SyncModule, ...]
     #: Of all families: battery cameras, Minis, doorbells.
     cameras: tuple[Camera, ...]
+    malformed: tuple[Unreadable, ...]
+
+
+# What devices are asked to do
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """Something a device has been asked to do: it was accepted, which is not done."""
+
+    id: Id
+    #: 0 when the answer does not name it.
+    network_id: int = 0
+    command: str = ""
+
+
+class CommandStatus(Struct, frozen=True, kw_only=True):
+    """How far a command has come. While it runs, `status_code` says already that it has succeeded."""
+
+    complete: bool
+    status: int = 0
+    status_code: int = 908
+    status_msg: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it is complete, and went well."""
+        return self.complete and self.status == 0 and self.status_code == 908
+
+
+class LiveView(Struct, frozen=True, kw_only=True):
+    """An open live view."""
+
+    command_id: Id
+    #: `immis://…` or `rtsps://…`.
+    server: str
+    #: In seconds.
+    duration: float = 0.0
+    polling_interval: float = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraConfig:
+    """A camera's settings, by Blink's words: some 130 for a battery camera, some 30 for others."""
+
+    values: Mapping[str, Any]
+    signals: Signals = field(default_factory=Signals)
+
+
+class User(Struct, frozen=True, kw_only=True):
+    """The account's owner."""
+
+    id: Id | None = None
+    email: str = ""
+    #: "f" or "c": how the owner wants temperatures shown; "" when it is not said.
+    temp_units: str = ""
+    time_zone: str = ""
+
+
+# A sync module's stick
+
+
+class StorageStatus(Struct, frozen=True, kw_only=True):
+    """The state of a stick."""
+
+    #: `active`, `unavailable`, `unmounted`, `format_required`, `memory_full`, `incompatible`.
+    usb_state: str
+    #: Percent.
+    usb_storage_used: int | None = None
+    usb_storage_full: bool = False
+
+
+class LocalClip(Struct, frozen=True, kw_only=True):
+    """A clip in a manifest. Its number is good with that manifest alone."""
+
+    id: Id
+    created_at: Moment
+    #: The camera's name when it was recorded; without blanks and signs in the older form of manifests.
+    camera_name: str = ""
+    #: In KiB, rounded; None when it is not said.
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What is on a stick."""
+
+    id: int
+    clips: tuple[LocalClip, ...]
     malformed: tuple[Unreadable, ...]
 
 
@@ -309,6 +418,163 @@ def homescreen(body: bytes) -> Homescreen:
     return Homescreen(networks=tuple(networks), sync_modules=tuple(modules), cameras=tuple(cameras), malformed=tuple(malformed))
 
 
+class _AnyCommand(Struct, frozen=True, kw_only=True):
+    id: Id | None = None
+    command_id: Id | None = None
+    network_id: int = 0
+    command: str = ""
+
+
+def command(body: bytes) -> Command:
+    """Decode the answer to whoever asked a device for something."""
+    found = _decode(body, _AnyCommand, "id")
+    id = found.id or found.command_id
+    if id is None:
+        raise NotAsPromised("an answer without id")
+    return Command(id=id, network_id=found.network_id, command=found.command)
+
+
+def command_status(body: bytes) -> CommandStatus:
+    """Decode how far a command has come."""
+    return _decode(body, CommandStatus, "complete")
+
+
+def live_view(body: bytes) -> LiveView:
+    """Decode the answer that opens a live view."""
+    return _decode(body, LiveView, "server")
+
+
+class _OneNetwork(Struct, frozen=True, kw_only=True):
+    network: Raw
+
+
+def network(body: bytes) -> Network:
+    """Decode what a network says of itself."""
+    return lenient(_decode(body, _OneNetwork, "network").network, Network)
+
+
+def camera_config(body: bytes) -> CameraConfig:
+    """Decode a camera's settings: flat, or in a list of one, beside its signals."""
+    try:
+        found = msgspec.json.decode(body, type=dict[str, Any])
+    except _BROKEN as error:
+        raise NotAsPromised(_reason(error)) from None
+    inner = found.get("camera")
+    if isinstance(inner, list) and inner and isinstance(inner[0], dict):
+        signals = msgspec.json.encode(found.get("signals") or {})
+        return CameraConfig(values=inner[0], signals=lenient(signals, Signals))
+    if "name" not in found:
+        raise NotAsPromised("an answer without name")
+    return CameraConfig(values=found)
+
+
+def signals(body: bytes) -> Signals:
+    """Decode how well a camera is heard."""
+    found = lenient(body, Signals)
+    if found == Signals():
+        raise NotAsPromised("an answer without wifi, lfr, battery and temp")
+    return found
+
+
+def user(body: bytes) -> User:
+    """Decode who the owner is."""
+    found = lenient(body, User)
+    if found.id is None:
+        raise NotAsPromised("an answer without id")
+    return found
+
+
+class _Notifications(Struct, frozen=True, kw_only=True):
+    notifications: dict[str, bool]
+
+
+def notifications(body: bytes) -> Mapping[str, bool]:
+    """Decode what the owner is told of."""
+    return _decode(body, _Notifications, "notifications").notifications
+
+
+class _Message(Struct, frozen=True, kw_only=True):
+    message: str
+    code: int | None = None
+
+
+def deleted(body: bytes) -> None:
+    """Decode the answer to a deletion: anything but code 711 is another one."""
+    if _decode(body, _Message, "message").code != 711:
+        raise NotAsPromised("an answer without code 711")
+
+
+def message(body: bytes) -> str:
+    """Decode an answer that is nothing but words."""
+    return _decode(body, _Message, "message").message
+
+
+def storage_status(body: bytes) -> StorageStatus:
+    """Decode the state of a stick."""
+    return _decode(body, StorageStatus, "usb_state")
+
+
+class _Clips(Struct, frozen=True, kw_only=True):
+    manifest_id: int | str
+    clips: list[Raw] | None = None
+    media: list[Raw] | None = None
+
+
+class _Strings(Struct, frozen=True, kw_only=True):
+    """An item of the older form: everything is a text."""
+
+    id: int
+    created_at: Moment
+    camera_name: str = ""
+    size: int | None = None
+
+
+class _Newer(Struct, frozen=True, kw_only=True):
+    """An item of the newer form: numbers, and the time in one of two ways."""
+
+    id: Id
+    created_at: Moment | None = None
+    clip_start_millis: int | None = None
+    device_name: str = ""
+
+
+def manifest(body: bytes) -> Manifest:
+    """Decode a manifest of either form. A malformed item spoils nothing but itself."""
+    found = _decode(body, _Clips, "manifest_id")
+    try:
+        id = int(found.manifest_id)
+    except ValueError:
+        raise NotAsPromised("manifest_id is no number") from None
+    raws = found.clips if found.clips is not None else found.media
+    if raws is None:
+        raise NotAsPromised("an answer without clips")
+    good: list[LocalClip] = []
+    bad: list[Unreadable] = []
+    for raw in raws:
+        try:
+            good.append(_local_clip(raw, newer=found.clips is None))
+        except (NotAsPromised, msgspec.ValidationError, ValueError, OverflowError, OSError) as error:
+            bad.append(_unreadable(raw, str(error)))
+    return Manifest(id=id, clips=tuple(good), malformed=tuple(bad))
+
+
+def _local_clip(raw: Raw, *, newer: bool) -> LocalClip:
+    if newer:
+        item = lenient(raw, _Newer)
+        at = item.created_at
+        if at is None:
+            if item.clip_start_millis is None:
+                raise NotAsPromised("without a time")
+            at = datetime.fromtimestamp(item.clip_start_millis / 1000, UTC)
+        return LocalClip(id=item.id, created_at=at, camera_name=item.device_name)
+    try:
+        fields = msgspec.json.decode(raw, type=dict[str, Any])
+    except _BROKEN as error:
+        raise NotAsPromised(_reason(error)) from None
+    old = msgspec.convert(fields, _Strings, strict=False)
+    return msgspec.convert(msgspec.to_builtins(old), LocalClip)
+
+
 def _list(raw: Raw) -> list[Raw]:
     try:
         return msgspec.json.decode(raw, type=list[Raw])
@@ -324,9 +590,13 @@ def _each(raws: Iterable[Raw], record: type[S]) -> tuple[list[S], list[Unreadabl
         try:
             good.append(lenient(raw, record))
         except NotAsPromised as error:
-            text = bytes(raw).decode("utf-8", "backslashreplace")
-            bad.append(Unreadable(item=_id_in(text), reason=str(error), raw=redact(text[: 2 * RAW_SHOWN])[:RAW_SHOWN]))
+            bad.append(_unreadable(raw, str(error)))
     return good, bad
+
+
+def _unreadable(raw: Raw, reason: str) -> Unreadable:
+    text = bytes(raw).decode("utf-8", "backslashreplace")
+    return Unreadable(item=_id_in(text), reason=reason, raw=redact(text[: 2 * RAW_SHOWN])[:RAW_SHOWN])
 
 
 def _id_in(text: str) -> str:

@@ -1,0 +1,78 @@
+"""The clips on a sync module's stick: listed by a manifest, uploaded on request, fetched, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from blinkarchive.blink import endpoints, wire
+from blinkarchive.blink.commands import LONGEST, POLL, Commands, Polls
+from blinkarchive.blink.session import Session
+from blinkarchive.blink.wire import LocalClip, Manifest, StorageStatus, SyncModule
+from blinkarchive.clock import Clock
+from blinkarchive.interfaces import Body
+from blinkarchive.retry import retry
+
+MANIFEST_PAUSES = (1.0, 2.0, 4.0, 8.0)
+"""How long a manifest that is not there yet, although its command is complete, is waited for, in seconds."""
+
+
+class LocalStorage:
+    """One module's stick. A clip's number is good with the manifest it came in, and with no other.
+
+    The module does one thing at a time, so everything here that wakes it waits for its turn. Every method raises `Busy`,
+    `CommandFailed`, `CommandUnfinished`, or another `SourceError`.
+    """
+
+    def __init__(self, session: Session, commands: Commands, clock: Clock, module: SyncModule) -> None:
+        self._session = session
+        self._commands = commands
+        self._clock = clock
+        self.module = module
+        self._what = f"sync module {module.name!r}" if module.name else f"sync module {module.id}"
+
+    async def status(self) -> StorageStatus:
+        """The state of the stick. The module is not woken for it."""
+        return await self._session.get(f"{await self._base()}/status", wire.storage_status, what=f"{self._what}: its stick")
+
+    async def manifest(self) -> Manifest:
+        """What is on the stick now."""
+        what = f"{self._what}: the manifest"
+        network = self.module.network_id
+        asking = f"{await self._base()}/manifest/request"
+        async with self._commands.turn(network):
+            command = await self._commands.ask(asking, what=what)
+            await self._commands.wait(command, network=network, what=what)
+            return await retry(
+                lambda: self._session.get(f"{asking}/{command.id}", wire.manifest, what=what),
+                clock=self._clock,
+                pauses=MANIFEST_PAUSES,
+            )
+
+    async def prepare(
+        self, manifest: Manifest, clip: LocalClip, *, longest: float = LONGEST, polls: Polls = lambda _: POLL
+    ) -> None:
+        """Have a clip uploaded by the module; afterwards it can be opened for a while."""
+        what = f"{self._what}: the upload of clip {clip.id}"
+        network = self.module.network_id
+        async with self._commands.turn(network):
+            command = await self._commands.ask(await self._clip(manifest, clip), what=what)
+            await self._commands.wait(command, network=network, what=what, longest=longest, polls=polls)
+
+    @asynccontextmanager
+    async def open(self, manifest: Manifest, clip: LocalClip) -> AsyncIterator[Body]:
+        """The bytes of a clip that was uploaded, as they come. Raises `ClipGone` for one that was not."""
+        async with self._session.media(await self._clip(manifest, clip), what=f"{self._what}: clip {clip.id}") as body:
+            yield body
+
+    async def delete(self, manifest: Manifest, clip: LocalClip) -> None:
+        """Delete a clip. The module has said that it did: whether it is gone, the next manifest tells."""
+        target = endpoints.local_deletion(await self._base(), manifest.id, clip.id)
+        what = f"{self._what}: the deletion of clip {clip.id}"
+        await self._commands.run(target, network=self.module.network_id, what=what)
+
+    async def _base(self) -> str:
+        return endpoints.local_storage(await self._session.account_id(), self.module.network_id, self.module.id)
+
+    async def _clip(self, manifest: Manifest, clip: LocalClip) -> str:
+        return endpoints.local_clip(await self._base(), manifest.id, clip.id)

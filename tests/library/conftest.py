@@ -1,0 +1,77 @@
+"""A simulated house with devices of every family, and a client of ours that has signed in: both live by one clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from blinkarchive.blink import Client, Endpoints
+from blinkarchive.clock import ManualClock
+from blinkarchive.secret import Secret
+from blinkarchive.simulator import Camera, Running, Simulator, SyncModule, World
+from blinkarchive.simulator.plan import AccountPlan, CameraPlan, NetworkPlan, SyncModulePlan, WorldPlan
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(datetime(2026, 7, 1, 12, 0, tzinfo=UTC))
+
+
+@pytest.fixture
+def plan() -> WorldPlan:
+    """Two networks with modules whose cameras are called alike, and one of a Mini alone."""
+    home = NetworkPlan(
+        name="Home",
+        sync_modules=(SyncModulePlan(name="Home Module", clips=6),),
+        cameras=(
+            CameraPlan(name="Front Door"),
+            CameraPlan(name="Kitchen", type="owl"),
+            CameraPlan(name="Bell", type="lotus"),
+            CameraPlan(name="Drive", type="superior"),
+        ),
+    )
+    barn = NetworkPlan(
+        name="Barn",
+        sync_modules=(SyncModulePlan(name="Barn Module", clips=3),),
+        cameras=(CameraPlan(name="Front Door", type="xt2"), CameraPlan(name="Stable", type="sedona")),
+    )
+    shed = NetworkPlan(name="Shed", cameras=(CameraPlan(name="Bench", type="hawk"),))
+    person = AccountPlan(username="owner@example.org", password="open-sesame-42", networks=(home, barn, shed), clips=20)
+    return WorldPlan(seed=4, until=datetime(2026, 7, 1, 11, 0, tzinfo=UTC), clip_bytes=(8_000, 30_000), accounts=(person,))
+
+
+@pytest.fixture
+def world(plan: WorldPlan, clock: ManualClock) -> World:
+    return World(plan, clock)
+
+
+@pytest.fixture
+async def cloud(world: World) -> AsyncIterator[Running]:
+    async with Simulator(world).serving() as running:
+        yield running
+
+
+@pytest.fixture
+def servers(cloud: Running) -> Endpoints:
+    return Endpoints.of(api_url=cloud.url, oauth_url=cloud.url)
+
+
+@pytest.fixture
+async def client(servers: Endpoints, world: World, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Client]:
+    world.account.second_factor = "none"
+    async with Client.open(tmp_path / "tokens" / "home.json", servers=servers, clock=clock) as client:
+        await client.sign_in(world.account.username, Secret(world.account.password))
+        yield client
+
+
+def camera(world: World, name: str, network: str = "Home") -> Camera:
+    """The simulated camera of this name."""
+    return next(each for each in world.account.cameras if (each.network.name, each.name) == (network, name))
+
+
+def module(world: World, name: str = "Home Module") -> SyncModule:
+    """The simulated sync module of this name."""
+    return next(each for each in world.account.sync_modules if each.name == name)
