@@ -90,7 +90,7 @@ CODES: list[tuple[int, object, type[SourceError]]] = [
     (200, {"message": "System is busy, please wait", "code": 307}, Busy),
     (200, {"message": "Media not found", "code": 700}, ClipGone),
     (200, {"message": "An app update is required", "code": 105}, UpdateRequired),
-    (200, {"message": "No Cameras Enabled for Motion", "code": 304}, ServerTrouble),
+    (200, {"message": "No Cameras Enabled for Motion", "code": 999}, ServerTrouble),
     (200, b"", ServerTrouble),
     (200, b"<html>Please sign in to this network</html>", ServerTrouble),
     (200, b"[]", ServerTrouble),
