@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 from urllib.parse import quote, unquote
 
+from blinkarchive import mp4
 from blinkarchive.errors import ArchiveError, BadClip, SpoolFull
 from blinkarchive.files import Files, is_full
 from blinkarchive.interfaces import Body, ClipRef
 from blinkarchive.model import ClipId, Content
-from blinkarchive.pipeline import mp4
 
 P = ParamSpec("P")
 T = TypeVar("T")

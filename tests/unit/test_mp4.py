@@ -5,8 +5,8 @@ import struct
 
 import pytest
 
+from blinkarchive import mp4
 from blinkarchive.errors import BadClip
-from blinkarchive.pipeline import mp4
 
 
 def box(kind: bytes, payload: bytes = b"", *, long: bool = False) -> bytes:
