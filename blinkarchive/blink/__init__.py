@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from blinkarchive.blink.client import Client
+    from blinkarchive.blink.credentials import import_blinkpy, json_load, json_save
     from blinkarchive.blink.endpoints import Endpoints
     from blinkarchive.blink.http import Deadlines
     from blinkarchive.blink.login import PendingSignIn
-    from blinkarchive.blink.tokens import TokenFile, Tokens, import_blinkpy
+    from blinkarchive.blink.memory import Memory
+    from blinkarchive.blink.tokens import TokenFile, Tokens
     from blinkarchive.blink.wire import Camera, Family, Homescreen, MediaItem, MediaPage, Network, Signals, SyncModule
 
 _WHERE = {
@@ -28,7 +30,9 @@ _WHERE = {
     "endpoints": ("Endpoints",),
     "http": ("Deadlines",),
     "login": ("PendingSignIn",),
-    "tokens": ("TokenFile", "Tokens", "import_blinkpy"),
+    "credentials": ("import_blinkpy", "json_load", "json_save"),
+    "memory": ("Memory",),
+    "tokens": ("TokenFile", "Tokens"),
     "wire": ("Camera", "Family", "Homescreen", "MediaItem", "MediaPage", "Network", "Signals", "SyncModule"),
 }
 
@@ -41,6 +45,7 @@ __all__ = [
     "Homescreen",
     "MediaItem",
     "MediaPage",
+    "Memory",
     "Network",
     "PendingSignIn",
     "Signals",
@@ -48,6 +53,8 @@ __all__ = [
     "TokenFile",
     "Tokens",
     "import_blinkpy",
+    "json_load",
+    "json_save",
 ]
 
 

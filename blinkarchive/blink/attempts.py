@@ -83,11 +83,11 @@ class Attempts:
             now = self._clock.now()
             last = self._last_attempt(oauth)
             if last is not None and last <= now < last + BETWEEN_ATTEMPTS:
-                raise _held_back(last + BETWEEN_ATTEMPTS - now)
+                raise held_back(last + BETWEEN_ATTEMPTS - now)
             private.write(self._files, self._attempt, msgspec.json.encode(_Attempt(oauth=str(oauth), at=now)))
             if last is not None and last > now:
                 # The clock went back: when the last attempt was cannot be known, so the hour begins now.
-                raise _held_back(BETWEEN_ATTEMPTS)
+                raise held_back(BETWEEN_ATTEMPTS)
 
     def _last_attempt(self, oauth: Origin) -> datetime | None:
         data = private.read(self._attempt)
@@ -149,7 +149,8 @@ class Attempts:
             self._files.unlink(self._pending)
 
 
-def _held_back(left: timedelta) -> LoginHeldBack:
+def held_back(left: timedelta) -> LoginHeldBack:
+    """The error of a sign-in that is tried too soon."""
     seconds = left.total_seconds()
     return LoginHeldBack(
         f"an unattended sign-in was tried less than an hour ago; the next one is in {seconds / 60:.0f} minutes, "

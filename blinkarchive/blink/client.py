@@ -18,6 +18,7 @@ from blinkarchive.blink.exchange import Flow
 from blinkarchive.blink.http import Deadlines, Http
 from blinkarchive.blink.local_storage import LocalStorage
 from blinkarchive.blink.login import PendingSignIn
+from blinkarchive.blink.memory import Memory
 from blinkarchive.blink.session import Session
 from blinkarchive.blink.tokens import TokenFile, Tokens
 from blinkarchive.clock import Clock
@@ -37,7 +38,7 @@ class Client:
     says or fails to say. Nothing is tried again in here, but a request whose token had ended.
     """
 
-    def __init__(self, http: Http, servers: Endpoints, session: Session, attempts: Attempts, clock: Clock) -> None:
+    def __init__(self, http: Http, servers: Endpoints, session: Session, attempts: Attempts | Memory, clock: Clock) -> None:
         self._http = http
         self._servers = servers
         self._session = session
@@ -51,7 +52,7 @@ class Client:
     @asynccontextmanager
     async def open(
         cls,
-        token_file: Path,
+        tokens: Path | Memory,
         *,
         servers: Endpoints | None = None,
         session: aiohttp.ClientSession | None = None,
@@ -62,16 +63,16 @@ class Client:
         clock: Clock | None = None,
         files: Files | None = None,
     ) -> AsyncIterator[Client]:
-        """The account whose tokens are kept in `token_file`; nothing is sent yet.
+        """The account whose tokens are kept in a file, or in a `Memory` alone; nothing is sent yet.
 
         A `session` that is given stays the giver's; without one, one is made and closed. `before_request` is awaited before each
         request. `on_refresh` is called with new tokens, after they were saved.
         """
         servers, clock = servers or Endpoints(), clock or Clock()
         http = Http(servers, session=session, deadlines=deadlines, before_request=before_request, ca_file=ca_file)
-        tokens = TokenFile(token_file, files=files)
-        attempts = Attempts(token_file, clock=clock, files=files)
-        async with http, Session(http, servers, tokens, clock=clock, on_refresh=on_refresh) as signed_in:
+        kept = tokens if isinstance(tokens, Memory) else TokenFile(tokens, files=files)
+        attempts = tokens if isinstance(tokens, Memory) else Attempts(tokens, clock=clock, files=files)
+        async with http, Session(http, servers, kept, clock=clock, on_refresh=on_refresh) as signed_in:
             yield cls(http, servers, signed_in, attempts, clock)
 
     # Signing in

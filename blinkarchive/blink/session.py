@@ -16,6 +16,7 @@ from blinkarchive.blink import answers, login, wire
 from blinkarchive.blink.endpoints import TIER, Endpoints, Origin, target_on
 from blinkarchive.blink.exchange import Request
 from blinkarchive.blink.http import Http, Incoming
+from blinkarchive.blink.memory import Memory, MemoryChange
 from blinkarchive.blink.tokens import Change, TokenFile, Tokens
 from blinkarchive.clock import Clock
 from blinkarchive.errors import (
@@ -53,14 +54,14 @@ class Session:
         self,
         http: Http,
         servers: Endpoints,
-        token_file: TokenFile,
+        token_file: TokenFile | Memory,
         *,
         clock: Clock,
         on_refresh: Callable[[Tokens], None] | None = None,
     ) -> None:
         self._http = http
         self._servers = servers
-        self._file = token_file
+        self._file: TokenFile | Memory = token_file
         self._clock = clock
         self._on_refresh = on_refresh
         self._tokens: Tokens | None = None
@@ -180,7 +181,7 @@ class Session:
                 raise
             return self._keep(change, current.renewed(grant, now))
 
-    def _keep(self, change: Change, tokens: Tokens) -> Tokens:
+    def _keep(self, change: Change | MemoryChange, tokens: Tokens) -> Tokens:
         """Save, then use. What cannot be saved now is not thrown away: the old token may be worth nothing any more."""
         try:
             saved = change.commit(tokens)
@@ -191,7 +192,7 @@ class Session:
         self._renewed_at = self._clock.monotonic()
         return self._now_use(saved)
 
-    def _note_revoked(self, change: Change, tokens: Tokens) -> None:
+    def _note_revoked(self, change: Change | MemoryChange, tokens: Tokens) -> None:
         """Never show this refresh token again, in any process: to Blink that looks like an attack."""
         self._tokens = replace(tokens, revoked=True)
         with suppress(ArchiveError):  # then it is shown once more, and what matters now is that it was refused

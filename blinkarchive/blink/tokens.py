@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
-import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,9 @@ import msgspec
 from blinkarchive.blink import private
 from blinkarchive.blink.endpoints import Endpoints
 from blinkarchive.blink.login import CLIENT_ID
-from blinkarchive.blink.wire import Grant, NotAsPromised, lenient
+from blinkarchive.blink.wire import Grant
 from blinkarchive.clock import Clock
-from blinkarchive.errors import ConfigError, LoginNeeded
+from blinkarchive.errors import LoginNeeded
 from blinkarchive.files import Files
 from blinkarchive.secret import Secret
 
@@ -287,72 +285,6 @@ class Change:
                 self._file.files.unlink(self._file._next)
 
 
-# What other programs keep
-
-
-class _BlinkpyFile(msgspec.Struct, frozen=True, kw_only=True):
-    token: str | None = None
-    refresh_token: str | None = None
-    expiration_date: float | None = None
-    region_id: str | None = None
-    host: str | None = None
-    account_id: int | str | None = None
-    hardware_id: str | None = None
-
-
-def import_blinkpy(path: Path, *, servers: Endpoints, now: datetime, device: str | None = None) -> Tokens:
-    """The sign-in in a blinkpy credential file, which is left as it is. Any key of it may be absent or odd.
-
-    `device` is the hardware id to go on with where the file names none; without it a new one is made.
-    Raises `ConfigError` when it cannot be read or holds no sign-in.
-    """
-    try:
-        with path.open("rb") as file:
-            found = lenient(file.read(private.LARGEST), _BlinkpyFile)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except NotAsPromised:
-        raise ConfigError(f"{path} is not a blinkpy credential file") from None
-    if not found.token and not found.refresh_token:
-        raise ConfigError(f"{path} holds no sign-in")
-    tier = found.region_id or (found.host or "").removeprefix("rest-").partition(".")[0]
-    account = str(found.account_id or "")
-    return Tokens(
-        access=Secret(found.token or ""),
-        refresh=Secret(found.refresh_token) if found.refresh_token else None,
-        expires_at=_moment(found.expiration_date, now) if found.token else now,
-        client_id=_client_of(found.token or ""),
-        hardware_id=_uuid_in(found.hardware_id or "") or device or new_hardware_id(),
-        oauth=str(servers.oauth),
-        api=str(servers.first),
-        tier=tier if re.fullmatch(r"[a-z0-9]{1,8}", tier) else None,
-        account_id=int(account) if re.fullmatch(r"[1-9]\d{0,18}", account) else None,
-    )
-
-
 def new_hardware_id() -> str:
     """An id for a device that Blink has not seen. It is kept for ever: many devices look like an attack."""
     return str(uuid.uuid4()).upper()
-
-
-def _uuid_in(text: str) -> str | None:
-    return text if re.fullmatch(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", text) else None
-
-
-def _moment(epoch: float | None, now: datetime) -> datetime:
-    """A moment in seconds since 1970; now, when there is none that can be used."""
-    try:
-        return now if epoch is None else datetime.fromtimestamp(epoch, UTC)
-    except (OverflowError, ValueError, OSError):
-        return now
-
-
-def _client_of(token: str) -> str:
-    """The client that an access token names, if it can be read in it: Blink issued them to `android` once, to `ios` now."""
-    try:
-        payload = token.split(".")[1]
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=dict[str, Any])
-    except (IndexError, ValueError, msgspec.MsgspecError):
-        return CLIENT_ID
-    named = claims.get("client_id")
-    return named if named in ("android", "ios") else CLIENT_ID

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from blinkarchive.blink import private
+from blinkarchive.blink.credentials import import_blinkpy
 from blinkarchive.blink.endpoints import Endpoints
-from blinkarchive.blink.tokens import TokenFile, Tokens, import_blinkpy
+from blinkarchive.blink.tokens import TokenFile, Tokens
 from blinkarchive.blink.wire import Grant
 from blinkarchive.clock import Clock, ManualClock
 from blinkarchive.errors import ArchiveError, ConfigError, LoginNeeded, Unreachable
