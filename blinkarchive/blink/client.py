@@ -159,6 +159,11 @@ class Client:
         """The account's number."""
         return await self._session.account_id()
 
+    @property
+    def client_number(self) -> int | None:
+        """Which of the account's clients Blink takes us for, once it has said so."""
+        return self._session.client_number
+
     def local_storage(self, module: wire.SyncModule) -> LocalStorage:
         """A sync module's stick."""
         return LocalStorage(self._session, self._commands, self._clock, module)

@@ -1,0 +1,82 @@
+"""Films and pictures into files: whole under their name, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from blinkarchive import mp4
+from blinkarchive.errors import ArchiveError, BadClip
+from blinkarchive.files import Files
+from blinkarchive.interfaces import Body
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def save(body: Body, path: Path, *, film: bool) -> int:
+    """Write a body to a file, in the place of what is there; of a film, its MP4 structure is proven first. Gives its size.
+
+    The bytes go to a file beside it, which takes its name when they are all there and durable. Raises `BadClip` for a body
+    that is
+    cut, empty or no film, and `ArchiveError` when it cannot be written.
+    """
+    path = path.absolute()
+    draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    files = Files()
+    try:
+        fd = files.create(draft, 0o666)
+        try:
+            size = 0
+            async for chunk in body.chunks:
+                await _in_thread(files.write, fd, chunk)
+                size += len(chunk)
+            await _in_thread(_finish, body, draft, path, fd, size, files, film)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise ArchiveError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        with suppress(OSError):
+            files.unlink(draft)  # what has taken its name is not there any more
+    return size
+
+
+async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do blocking work in a thread. Cancelling waits for its end: what it works on is closed right after."""
+    doing = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.wait([doing])
+        raise
+
+
+def _finish(body: Body, draft: Path, path: Path, fd: int, size: int, files: Files, film: bool) -> None:
+    if size == 0 or (body.length is not None and size != body.length):
+        raise BadClip(f"cut: {size} of {body.length} bytes came" if body.length else "an empty body came")
+    if film:
+        with draft.open("rb") as file:
+            mp4.check(file, size, size_is_proven=body.length is not None)
+    files.sync(fd)
+    files.rename(draft, path)
+    files.sync_folder(path.parent)
+
+
+async def is_film(path: Path) -> bool:
+    """Whether there is a whole film under this name."""
+
+    def look() -> bool:
+        try:
+            with path.open("rb") as file:
+                mp4.check(file, path.stat().st_size)
+        except (OSError, BadClip):
+            return False
+        return True
+
+    return await asyncio.to_thread(look)
