@@ -43,6 +43,7 @@ from blinkarchive.registry import Registry
 from blinkarchive.retry import Patience, retry
 from blinkarchive.secret import Secret
 from blinkarchive.sources.media_list import MediaList
+from blinkarchive.sources.sync_module import SyncModules
 
 if TYPE_CHECKING:
     from blinkarchive.blink import Client, Endpoints
@@ -248,8 +249,6 @@ class _Run:
     async def _sources(self, stack: AsyncExitStack) -> list[Source]:
         """The sources of every account that is signed in; what keeps the others out is in the report."""
         wanted = _wanted(self._ask.sources, self._config.sources, "source")
-        if wanted == [SourceName.SYNC_MODULE]:
-            raise ConfigError("this version collects from the cloud only: a sync module's storage cannot be read yet")
         sources: list[Source] = []
         for account in self._config.accounts.values():
             pace = Pace(account.pace, self._clock)
@@ -262,10 +261,11 @@ class _Run:
                 if isinstance(error, LoginNeeded):
                     self._progress.login_needed.append(account.name)
                 continue
+            patience = self._patience[account.name]
             if SourceName.CLOUD in wanted:
-                sources.append(
-                    MediaList(account.name, blink, pace=pace, patience=self._patience[account.name], clock=self._clock)
-                )
+                sources.append(MediaList(account.name, blink, pace=pace, patience=patience, clock=self._clock))
+            if SourceName.SYNC_MODULE in wanted:
+                sources.append(SyncModules(account.name, blink, pace=pace, patience=patience, clock=self._clock))
         return sources
 
 

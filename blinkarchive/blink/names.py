@@ -71,3 +71,8 @@ def _unique(entries: list[Entry[T]]) -> list[str]:
         name if again[name.casefold()] == 1 else f"{entry.name} ({', '.join(filter(None, (entry.where, str(entry.id))))})"
         for entry, name in zip(entries, longer, strict=True)
     ]
+
+
+def bare(name: str) -> str:
+    """A camera's name as the older manifests write it: letters, digits and underscores alone. Both forms of a manifest agree."""
+    return "".join(letter for letter in name if letter.isalnum() or letter == "_")

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blinkarchive.blink.names import Named
+from blinkarchive.blink.names import Named, bare
 from blinkarchive.blink.saving import save
 from blinkarchive.errors import CommandFailed, SourceError
 from blinkarchive.interfaces import Body
@@ -223,8 +223,3 @@ class BlinkSyncModule:
     def show(self, network: wire.Network, module: wire.SyncModule | None) -> None:
         """Take what the homescreen says of it now."""
         self._network, self._module = network, module
-
-
-def bare(name: str) -> str:
-    """A camera's name as manifests write it: letters, digits and underscores alone."""
-    return "".join(letter for letter in name if letter.isalnum() or letter == "_")

@@ -1,0 +1,244 @@
+"""The sticks of an account's sync modules as a source of clips."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from blinkarchive.blink.names import bare
+from blinkarchive.clock import Clock
+from blinkarchive.errors import BadClip, Busy, ClipGone, CommandUnfinished, ListingIncomplete, LoginNeeded, Refused, SourceError
+from blinkarchive.interfaces import Batch, Body, ClipRef
+from blinkarchive.model import Clip, ClipId, SourceName
+from blinkarchive.pace import Pace
+from blinkarchive.retry import Patience, retry
+
+if TYPE_CHECKING:
+    from blinkarchive.blink import Camera, Client, Homescreen, LocalClip, Manifest, Network, SyncModule
+
+log = logging.getLogger(__name__)
+
+MANIFEST_LIFE = 60.0
+"""For so many seconds a manifest's numbers are believed, as long as nothing goes wrong: a module that starts anew is away for
+longer than that.
+"""
+
+_FIRST_POLL = 0.3
+_NEXT_POLL = 0.2
+_SLOWEST_POLL = 2.0
+_KIB = 1024
+_TOLERANCE = 1
+"""KiB by which a clip may differ from what its manifest says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What lasts of a clip, whatever number the module gives it."""
+
+    camera: str
+    created_at: datetime
+    size: int | None
+    #: Which of several that are equal in all of it: from 1, in the manifest's order.
+    nth: int
+
+
+class SyncModules:
+    """Lists the clips on every stick of one account that can be read, and has them uploaded one by one.
+
+    A module renumbers its clips when it starts anew, and uses old numbers for other clips. So a clip is known by what lasts
+    (network, module, the camera's name as it was recorded, time), and its number is looked up in a manifest that is
+    fresh enough whenever the clip is opened.
+    """
+
+    def __init__(self, account: str, client: Client, *, pace: Pace, patience: Patience, clock: Clock) -> None:
+        self.account = account
+        self.name = SourceName.SYNC_MODULE
+        self._client = client
+        self._pace = pace
+        self._patience = patience
+        self._clock = clock
+
+    async def discover(self, since: datetime) -> AsyncIterator[Batch]:
+        """Every clip on every stick, a batch a module. One module's trouble is told at the end, and keeps no other's clips.
+
+        Raises `ListingIncomplete`, `LoginNeeded`, `Refused`.
+        """
+        home = await self._homescreen()
+        modules = [module for module in home.sync_modules if module.readable]
+        listed: asyncio.Queue[Batch | SourceError] = asyncio.Queue()
+        troubles: list[SourceError] = []
+        async with asyncio.TaskGroup() as listing:
+            for module in modules:
+                listing.create_task(self._list(module, home, listed))
+            for _ in modules:
+                found = await listed.get()
+                if isinstance(found, SourceError):
+                    troubles.append(found)
+                else:
+                    yield found
+        for trouble in troubles:
+            if isinstance(trouble, (LoginNeeded, Refused)):
+                raise trouble
+        if troubles:
+            raise ListingIncomplete("; ".join(map(str, troubles))) from troubles[0]
+
+    async def _homescreen(self) -> Homescreen:
+        try:
+            return await retry(self._client.homescreen, clock=self._clock, patience=self._patience)
+        except (LoginNeeded, Refused):
+            raise
+        except SourceError as error:
+            raise ListingIncomplete(f"the list of sync modules could not be read: {error}", status=error.status) from error
+
+    async def _list(self, module: SyncModule, home: Homescreen, listed: asyncio.Queue[Batch | SourceError]) -> None:
+        try:
+            desk = _Desk(self._client, module, self._clock)
+            manifest = await desk.fresh()
+        except SourceError as error:
+            listed.put_nowait(error)
+            return
+        network = next(network for network in home.networks if network.id == module.network_id)
+        cameras = [camera for camera in home.cameras if camera.network_id == module.network_id]
+        refs = tuple(self._ref(desk, network, cameras, facts) for facts in facts_of(manifest))
+        unreadable = tuple(replace(bad, item=f"{module.id}/{bad.item}") for bad in manifest.malformed)
+        listed.put_nowait(Batch(found=refs, unreadable=unreadable))
+
+    def _ref(self, desk: _Desk, network: Network, cameras: Sequence[Camera], facts: Facts) -> ClipRef:
+        at = facts.created_at.astimezone(UTC)
+        camera = _camera_of(facts.camera, cameras)
+        nth = f":{facts.nth}" if facts.nth > 1 else ""
+        clip = Clip(
+            id=ClipId(f"local:{self.account}:{network.id}:{desk.module.id}:{facts.camera}:{at:%Y-%m-%dT%H:%M:%SZ}{nth}"),
+            account=self.account,
+            network_id=str(network.id),
+            network=network.name,
+            camera_id=None if camera is None else str(camera.id),
+            camera=facts.camera if camera is None else camera.name,
+            source=SourceName.SYNC_MODULE,
+            trigger="",
+            recorded_at=at,
+        )
+
+        @asynccontextmanager
+        async def open_clip() -> AsyncIterator[Body]:
+            manifest, item = await desk.upload(facts)
+            # The module is free again, and uploads the next clip while this one is fetched.
+            async with self._pace.download(), desk.storage.open(manifest, item) as body:
+                yield Body(length=body.length, type=body.type, chunks=desk.weighed(body, item))
+
+        return ClipRef(clip=clip, open=open_clip)
+
+
+class _Desk:
+    """One module: its newest manifest, what it is doing for us, and how fast it is."""
+
+    def __init__(self, client: Client, module: SyncModule, clock: Clock) -> None:
+        self.module = module
+        self.storage = client.local_storage(module)
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._manifest: Manifest | None = None
+        self._taken_at = 0.0
+        self._down: SourceError | None = None
+        #: Bytes a second, as learned; None before the first upload.
+        self._rate: float | None = None
+
+    async def fresh(self) -> Manifest:
+        """A manifest of this moment."""
+        self._manifest = await self.storage.manifest()
+        self._taken_at = self._clock.monotonic()
+        return self._manifest
+
+    async def upload(self, facts: Facts) -> tuple[Manifest, LocalClip]:
+        """Have a clip uploaded; where it can be fetched now. One at a time, in the order of asking.
+
+        A module that does not do what it accepted is asked nothing more: what it has stays for another run.
+        """
+        async with self._turn:
+            if self._down is not None:
+                raise self._down
+            try:
+                manifest, item = await self._found(facts)
+                began = self._clock.monotonic()
+                expected = self._expected(item)
+                await self.storage.prepare(manifest, item, polls=lambda look: expected if look == 0 else _pause(look))
+            except ClipGone:
+                raise
+            except SourceError as error:
+                self.doubt()
+                self._judge(error)
+                raise
+            self._learn(item, self._clock.monotonic() - began)
+            return manifest, item
+
+    async def _found(self, facts: Facts) -> tuple[Manifest, LocalClip]:
+        """The clip in a manifest that is fresh enough, by all that lasts of it. Raises `ClipGone` when it is in none."""
+        manifest = self._manifest
+        if manifest is None or self._clock.monotonic() - self._taken_at > MANIFEST_LIFE:
+            manifest = await self.fresh()
+        for item, found in zip(manifest.clips, facts_of(manifest), strict=True):
+            if found == facts:
+                return manifest, item
+        raise ClipGone(f"it is no longer on the stick of sync module {self.module.name!r}")
+
+    def doubt(self) -> None:
+        """The manifest's numbers may mean other clips by now."""
+        self._manifest = None
+
+    def _judge(self, error: SourceError) -> None:
+        """Whether the module as a whole is away, so that its other clips need not find out one by one."""
+        if isinstance(error, (Busy, CommandUnfinished)):
+            self._down = error
+
+    def _expected(self, item: LocalClip) -> float:
+        """After how many seconds the upload may be done."""
+        if self._rate is None or item.size is None:
+            return _FIRST_POLL
+        return max(_FIRST_POLL, item.size * _KIB / self._rate)
+
+    def _learn(self, item: LocalClip, seconds: float) -> None:
+        if item.size is None or seconds <= 0:
+            return
+        rate = item.size * _KIB / seconds
+        self._rate = rate if self._rate is None else (self._rate + rate) / 2
+
+    async def weighed(self, body: Body, item: LocalClip) -> AsyncIterator[bytes]:
+        """The chunks of a clip, as long as they may be those that its manifest promises. Raises `BadClip`."""
+        size = 0
+        most = None if item.size is None else (item.size + _TOLERANCE + 1) * _KIB
+        async for chunk in body.chunks:
+            size += len(chunk)
+            if most is not None and size > most:
+                break
+            yield chunk
+        if item.size is not None and abs(size / _KIB - item.size) > _TOLERANCE:
+            self.doubt()
+            raise BadClip(f"{size} bytes came, and the manifest promises {item.size} KiB: it is another clip, or half of it")
+
+
+def facts_of(manifest: Manifest) -> list[Facts]:
+    """What lasts of each clip of a manifest, in its order."""
+    counted: Counter[tuple[str, datetime]] = Counter()
+    found = []
+    for clip in manifest.clips:
+        camera = bare(clip.camera_name)
+        counted[camera, clip.created_at] += 1
+        found.append(Facts(camera=camera, created_at=clip.created_at, size=clip.size, nth=counted[camera, clip.created_at]))
+    return found
+
+
+def _camera_of(recorded: str, cameras: Sequence[Camera]) -> Camera | None:
+    """The camera of a recorded name, when no other one could be meant."""
+    found = [camera for camera in cameras if bare(camera.name) == recorded]
+    return found[0] if len(found) == 1 else None
+
+
+def _pause(look: int) -> float:
+    """The pause before the second look and those after it."""
+    return min(_SLOWEST_POLL, _NEXT_POLL * 1.5 ** (look - 1))

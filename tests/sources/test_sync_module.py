@@ -1,0 +1,234 @@
+"""Clips on sticks come into the archive's hands whole, under the right name, whatever their module does meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from blinkarchive.blink import Client, Endpoints
+from blinkarchive.clock import ManualClock
+from blinkarchive.errors import (
+    BadClip,
+    Busy,
+    ClipGone,
+    CommandFailed,
+    CommandUnfinished,
+    ListingIncomplete,
+    LoginNeeded,
+    SourceError,
+)
+from blinkarchive.interfaces import Batch, ClipRef
+from blinkarchive.pace import PACES, Pace
+from blinkarchive.retry import Patience
+from blinkarchive.secret import Secret
+from blinkarchive.simulator import Running, Simulator, SyncModule, World
+from blinkarchive.simulator.plan import AccountPlan, CameraPlan, NetworkPlan, Rules, SyncModulePlan, WorldPlan
+from blinkarchive.sources.sync_module import SyncModules
+
+EVERYTHING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(datetime(2026, 7, 1, 12, 0, tzinfo=UTC))
+
+
+@pytest.fixture
+def world(clock: ManualClock) -> World:
+    home = NetworkPlan(
+        name="Home",
+        sync_modules=(SyncModulePlan(name="Hall", clips=6), SyncModulePlan(name="Attic", clips=2)),
+        cameras=(CameraPlan(name="Front Door", formerly="Old Door"), CameraPlan(name="Kitchen", type="owl")),
+    )
+    barn = NetworkPlan(
+        name="Barn", sync_modules=(SyncModulePlan(name="Barn", clips=3),), cameras=(CameraPlan(name="Front Door"),)
+    )
+    person = AccountPlan(username="o@example.org", password="pw", second_factor="none", networks=(home, barn), clips=0)
+    return World(WorldPlan(seed=3, accounts=(person,), clip_bytes=(8_000, 60_000), rules=Rules()), clock)
+
+
+@pytest.fixture
+async def cloud(world: World) -> AsyncIterator[Running]:
+    async with Simulator(world).serving() as running:
+        yield running
+
+
+@pytest.fixture
+async def source(cloud: Running, world: World, clock: ManualClock, tmp_path: Path) -> AsyncIterator[SyncModules]:
+    servers = Endpoints.of(api_url=cloud.url, oauth_url=cloud.url)
+    async with Client.open(tmp_path / "tokens" / "home.json", servers=servers, clock=clock) as client:
+        await client.sign_in(world.account.username, Secret(world.account.password))
+        pace = Pace(PACES["unlimited"], clock)
+        yield SyncModules("home", client, pace=pace, patience=Patience(), clock=clock)
+
+
+def module(world: World, name: str) -> SyncModule:
+    return next(each for each in world.account.sync_modules if each.name == name)
+
+
+async def listed(source: SyncModules) -> list[Batch]:
+    return [batch async for batch in source.discover(EVERYTHING)]
+
+
+async def refs(source: SyncModules, of: SyncModule | None = None) -> list[ClipRef]:
+    found = [ref for batch in await listed(source) for ref in batch.found]
+    return [ref for ref in found if of is None or f":{of.id}:" in ref.clip.id]
+
+
+async def fetched(ref: ClipRef) -> bytes:
+    async with ref.open() as body:
+        return b"".join([chunk async for chunk in body.chunks])
+
+
+def truth(of: SyncModule) -> dict[tuple[str, datetime], bytes]:
+    return {(clip.camera.replace(" ", ""), clip.created_at): clip.film() for clip in of.stick.clips}
+
+
+def key(ref: ClipRef) -> tuple[str, datetime]:
+    """The recorded name and the time, as the id has them."""
+    _, _, _, _, camera, *_ = ref.clip.id.split(":")
+    return camera, ref.clip.recorded_at
+
+
+async def test_every_clip_of_every_stick_is_listed_once_and_fetched_byte_by_byte(source: SyncModules, world: World) -> None:
+    found = await refs(source)
+    assert len({ref.clip.id for ref in found}) == len(found) == 11
+    for of in world.account.sync_modules:
+        assert {key(ref): await fetched(ref) for ref in found if f":{of.id}:" in ref.clip.id} == truth(of)
+
+
+async def test_an_id_is_the_same_after_a_restart_of_the_module_and_in_both_listings(source: SyncModules, world: World) -> None:
+    before = {ref.clip.id for ref in await refs(source)}
+    for of in world.account.sync_modules:
+        of.stick.renumber()
+    assert {ref.clip.id for ref in await refs(source)} == before
+    world.account.networks[0].cameras[0].name = "Garden Door"
+    assert {ref.clip.id for ref in await refs(source)} == before
+
+
+async def test_a_clip_is_its_cameras_only_where_its_name_leaves_no_doubt(source: SyncModules, world: World) -> None:
+    front, kitchen = world.account.networks[0].cameras
+    named = {key(ref)[0]: ref.clip for ref in await refs(source, module(world, "Hall"))}
+    assert (named["FrontDoor"].camera, named["FrontDoor"].camera_id) == ("Front Door", str(front.id))
+    assert (named["OldDoor"].camera, named["OldDoor"].camera_id) == ("OldDoor", None)
+    kitchen.name = "Front-Door"
+    named = {key(ref)[0]: ref.clip for ref in await refs(source, module(world, "Hall"))}
+    assert (named["FrontDoor"].camera, named["FrontDoor"].camera_id) == ("FrontDoor", None)
+
+
+async def test_clips_that_are_equal_in_all_that_lasts_are_two_clips(source: SyncModules, world: World) -> None:
+    hall = module(world, "Hall")
+    at = world.clock.now() - timedelta(hours=1)
+    twins = [world.account.add_local_clip(hall, created_at=at, size=20_000) for _ in range(2)]
+    found = [ref for ref in await refs(source, hall) if ref.clip.recorded_at == at]
+    assert [ref.clip.id.endswith(":2") for ref in found] == [False, True]
+    assert {await fetched(ref) for ref in found} == {twin.film() for twin in twins}
+
+
+@pytest.mark.parametrize("rule", ["refused", "misleading"])
+async def test_a_restart_between_listing_and_fetching_brings_no_other_clip(
+    source: SyncModules, world: World, clock: ManualClock, rule: str
+) -> None:
+    world.rules.old_manifest = "refused" if rule == "refused" else "misleading"
+    hall = module(world, "Hall")
+    found = await refs(source, hall)
+    hall.stick.renumber()
+    got: dict[tuple[str, datetime], bytes] = {}
+    for ref in found:
+        for _ in range(3):
+            try:
+                got[key(ref)] = await fetched(ref)
+                break
+            except (CommandFailed, BadClip):
+                continue
+    assert got == truth(hall)
+
+
+async def test_a_clip_that_is_gone_from_the_stick_is_gone(source: SyncModules, world: World, clock: ManualClock) -> None:
+    hall = module(world, "Hall")
+    found = await refs(source, hall)
+    hall.stick.remove(hall.stick.clips[0])
+    clock.advance(120)
+    gone = 0
+    for ref in found:
+        try:
+            await fetched(ref)
+        except ClipGone:
+            gone += 1
+    assert gone == 1
+
+
+async def test_another_clip_or_half_of_one_is_found_out_by_its_size(source: SyncModules, world: World) -> None:
+    [ref, *_] = await refs(source, module(world, "Hall"))
+    world.faults.add("local-media.cut-unmarked")
+    with pytest.raises(BadClip, match="promises"):
+        await fetched(ref)
+    world.faults.add("local-media.json-error")
+    with pytest.raises(SourceError):
+        await fetched(ref)
+    assert await fetched(ref) == truth(module(world, "Hall"))[key(ref)]
+
+
+async def test_one_modules_trouble_keeps_no_others_clips(source: SyncModules, world: World) -> None:
+    module(world, "Hall").online = False
+    found: list[Batch] = []
+    with pytest.raises(ListingIncomplete, match="'Hall'"):
+        async for batch in source.discover(EVERYTHING):
+            found.append(batch)
+    assert sum(len(batch.found) for batch in found) == 5
+
+
+async def test_what_cannot_be_read_is_not_asked(source: SyncModules, world: World, cloud: Running) -> None:
+    for of, state in zip(world.account.sync_modules, ("unmounted", "unavailable", "memory_full"), strict=True):
+        of.local_storage = state
+    assert [len(batch.found) for batch in await listed(source)] == [3]
+    assert len(cloud.seen("POST", "/manifest/request")) == 1
+
+
+async def test_a_module_that_does_not_do_what_it_accepted_is_asked_nothing_more(
+    source: SyncModules, world: World, cloud: Running
+) -> None:
+    found = await refs(source, module(world, "Hall"))
+    world.faults.add("upload.stall")
+    for ref in found[:3]:
+        with pytest.raises(CommandUnfinished):
+            await fetched(ref)
+    assert len(cloud.seen("POST", "/clip/request/")) == 1
+    other = await refs(source, module(world, "Barn"))
+    assert await fetched(other[0]) == truth(module(world, "Barn"))[key(other[0])]
+
+
+async def test_a_module_that_is_busy_with_the_owners_phone_is_waited_for_and_then_left(source: SyncModules, world: World) -> None:
+    [ref, second, *_] = await refs(source, module(world, "Hall"))
+    world.faults.add("upload.busy", times=3)
+    assert await fetched(ref) == truth(module(world, "Hall"))[key(ref)]
+    world.faults.add("upload.busy", times=0)
+    with pytest.raises(Busy):
+        await fetched(second)
+
+
+async def test_clips_that_are_opened_at_once_are_uploaded_one_by_one(source: SyncModules, world: World, cloud: Running) -> None:
+    found = await refs(source, module(world, "Hall"))
+    async with asyncio.TaskGroup() as fetching:
+        films = [fetching.create_task(fetched(ref)) for ref in found]
+    assert {film.result() for film in films} == set(truth(module(world, "Hall")).values())
+    assert {exchange.status for exchange in cloud.seen("POST", "/clip/request/")} == {200}
+
+
+async def test_a_malformed_item_spoils_itself_alone(source: SyncModules, world: World) -> None:
+    good = '{"id":"5","size":"9","camera_name":"A","created_at":"2026-01-01T00:00:00+00:00"}'
+    body = f'{{"version":"1.0","manifest_id":"9","clips":[{{"id":"x"}},{good}]}}'
+    world.faults.add("manifest-read.json-error", module="Hall", body=body)
+    [hall] = [batch for batch in await listed(source) if batch.unreadable]
+    assert (len(hall.found), len(hall.unreadable)) == (1, 1)
+
+
+async def test_a_sign_in_that_has_ended_is_told_as_such(source: SyncModules, world: World) -> None:
+    world.signins.revoke_access_tokens()
+    world.signins.revoke_refresh_tokens()
+    with pytest.raises(LoginNeeded):
+        await listed(source)
