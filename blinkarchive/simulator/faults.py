@@ -317,7 +317,7 @@ class Faults:
     def _striking(self, place: Place, target: Target, kinds: frozenset[Kind]) -> Iterator[Fault]:
         for standing in self._script:
             fault = standing.fault
-            if fault.place is place and fault.kind in kinds and fault.fits(target) and standing.strikes():
+            if standing.place is place and standing.kind in kinds and fault.fits(target) and standing.strikes():
                 self.fired.append(Fired(fault=fault, target=target))
                 yield fault
 
@@ -327,6 +327,7 @@ class _Standing:
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
+        self.place, self.kind = fault.place, fault.kind  # once: every request and every item of a list is asked for them
         self._passed = 0
         self._struck = 0
 
