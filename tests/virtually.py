@@ -11,13 +11,16 @@ from blinkarchive.simulator import VirtualLoop
 
 P = ParamSpec("P")
 
+_LONGEST = 150.0
+"""In real seconds. A test's own time limit is shorter, and comes first."""
+
 
 def virtually(test: Callable[P, Coroutine[None, None, None]]) -> Callable[P, None]:
     """Run this test on a `VirtualLoop`. It can ask for any fixture that is not asynchronous itself."""
 
     @functools.wraps(test)
     def live(*args: P.args, **kwargs: P.kwargs) -> None:
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        with asyncio.Runner(loop_factory=lambda: VirtualLoop(patience=_LONGEST)) as runner:
             runner.run(_alone(test(*args, **kwargs)))
 
     return live
