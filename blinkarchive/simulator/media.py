@@ -147,11 +147,11 @@ class Media:
         limit = self._world.rules.page_size
         clips = account.changed_since(since)
         if self._world.rules.order == "shuffled":
-            clips.sort(key=lambda clip: hashlib.sha256(f"{self._world.seed} {clip.id}".encode()).digest())
+            clips = sorted(clips, key=lambda clip: hashlib.sha256(f"{self._world.seed} {clip.id}".encode()).digest())
         first = (page - 1) * limit
         return {
             "limit": limit,
-            "purge_id": max((clip.id for clip in clips), default=1) - 1,
+            "purge_id": account.last_id - 1,
             "refresh_count": 0,
             "media": [self._item(account, clip) for clip in clips[first : first + limit]],
         }
