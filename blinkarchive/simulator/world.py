@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from blinkarchive.clock import Clock
@@ -43,6 +44,7 @@ NOTIFICATIONS = (
 )  # fmt: skip
 """What an owner may be told of."""
 
+_NOTHING_MORE: Mapping[str, Any] = MappingProxyType({})
 _NAMES = ("Front Door", "Back Yard", "Garage", "Driveway", "Kitchen", "Shed", "Side Gate", "Nursery")
 
 
@@ -193,7 +195,7 @@ class Account:
             partial=partial,
             video=video,
             media_path=media_path,
-            extra=dict(extra or {}),
+            extra=dict(extra) if extra else _NOTHING_MORE,
             instead=instead,
         )
         camera.pictured_at = max(camera.pictured_at, created_at)
