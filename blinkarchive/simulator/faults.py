@@ -306,6 +306,10 @@ class Faults:
         """How often faults of this name have struck."""
         return sum(fired.name == name for fired in self.fired)
 
+    def expect(self, place: Place, kind: Kind) -> bool:
+        """Whether the script knows of such a fault at all."""
+        return any(standing.place is place and standing.kind is kind for standing in self._script)
+
     def strike(self, place: Place, target: Target, kinds: frozenset[Kind] = ANSWERS) -> Fault | None:
         """The first fault of these kinds that strikes this request, noted as fired; None when none does."""
         return next(self._striking(place, target, kinds), None)

@@ -77,7 +77,7 @@ class Footage:
     def __init__(self, folder: Path, kept: int = _KEPT) -> None:
         self._folder = folder
         self._left = kept
-        self._sizes: OrderedDict[Take, int] = OrderedDict()
+        self._made: OrderedDict[Take, Path] = OrderedDict()
 
     def make(self, takes: Iterable[Take]) -> None:
         """Make films before anybody asks for them, no more than are kept."""
@@ -88,18 +88,18 @@ class Footage:
 
     def path(self, take: Take) -> Path:
         """The file of a film, made now if it is not there."""
+        if made := self._made.get(take):
+            self._made.move_to_end(take)
+            return made
         path = self._folder / f"{take.chance.hex()}.mp4"
-        if take in self._sizes:
-            self._sizes.move_to_end(take)
-            return path
         with path.open("wb") as file:
             file.writelines(_pieces(take))
-        self._sizes[take] = take.size
+        self._made[take] = path
         self._left -= take.size
-        while self._left < 0 and len(self._sizes) > 1:
-            oldest, size = self._sizes.popitem(last=False)
-            (self._folder / f"{oldest.chance.hex()}.mp4").unlink()
-            self._left += size
+        while self._left < 0 and len(self._made) > 1:
+            oldest, away = self._made.popitem(last=False)
+            away.unlink()
+            self._left += oldest.size
         return path
 
 

@@ -157,10 +157,12 @@ class Media:
         }
 
     def _item(self, account: Account, clip: CloudClip) -> Any:
-        lie = self._world.faults.strike(Place.LIST, _aim(account, clip), frozenset({Kind.PATH}))
+        faults, lie = self._world.faults, None
+        if faults.expect(Place.LIST, Kind.PATH):
+            lie = faults.strike(Place.LIST, _aim(account, clip), frozenset({Kind.PATH}))
         if clip.instead is not None:
             return clip.instead
-        return item(clip) | ({} if lie is None else {"media": lie.to})
+        return item(clip) if lie is None else item(clip) | {"media": lie.to}
 
     def _stir(self, account: Account, page: int) -> None:
         """Let happen what the script wants to happen just before this page is read."""
@@ -175,7 +177,7 @@ class Media:
 def item(clip: CloudClip) -> dict[str, Any]:
     """A clip as the list shows it."""
     camera = clip.camera
-    shown = {
+    return {
         "id": clip.id,
         "created_at": stamp(clip.created_at),
         "updated_at": stamp(clip.updated_at),
@@ -194,8 +196,8 @@ def item(clip: CloudClip) -> dict[str, Any]:
         "metadata": None,
         "additional_devices": [],
         "time_zone": camera.network.time_zone,
+        **clip.extra,
     }
-    return {**shown, **clip.extra}
 
 
 def newer_item(clip: CloudClip) -> dict[str, Any]:
