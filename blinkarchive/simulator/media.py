@@ -148,21 +148,19 @@ class Media:
         clips = account.changed_since(since)
         if self._world.rules.order == "shuffled":
             clips = sorted(clips, key=lambda clip: hashlib.sha256(f"{self._world.seed} {clip.id}".encode()).digest())
-        first = (page - 1) * limit
+        first, lies = (page - 1) * limit, self._world.faults.expect(Place.LIST, Kind.PATH)
         return {
             "limit": limit,
             "purge_id": account.last_id - 1,
             "refresh_count": 0,
-            "media": [self._item(account, clip) for clip in clips[first : first + limit]],
+            "media": [self._perhaps_lying(account, clip) if lies else _shown(clip) for clip in clips[first : first + limit]],
         }
 
-    def _item(self, account: Account, clip: CloudClip) -> Any:
-        faults, lie = self._world.faults, None
-        if faults.expect(Place.LIST, Kind.PATH):
-            lie = faults.strike(Place.LIST, _aim(account, clip), frozenset({Kind.PATH}))
-        if clip.instead is not None:
-            return clip.instead
-        return item(clip) if lie is None else item(clip) | {"media": lie.to}
+    def _perhaps_lying(self, account: Account, clip: CloudClip) -> Any:
+        lie = self._world.faults.strike(Place.LIST, _aim(account, clip), frozenset({Kind.PATH}))
+        if lie is None or clip.instead is not None:
+            return _shown(clip)
+        return item(clip) | {"media": lie.to}
 
     def _stir(self, account: Account, page: int) -> None:
         """Let happen what the script wants to happen just before this page is read."""
@@ -172,6 +170,10 @@ class Media:
                 account.record(account.cameras[0], self._world.clock.now())
             elif account.clips:
                 account.remove_clip(account.clips[0])
+
+
+def _shown(clip: CloudClip) -> Any:
+    return item(clip) if clip.instead is None else clip.instead
 
 
 def item(clip: CloudClip) -> dict[str, Any]:
