@@ -77,7 +77,9 @@ class Footage:
     def __init__(self, folder: Path, kept: int = _KEPT) -> None:
         self._folder = folder
         self._left = kept
-        self._made: OrderedDict[Take, Path] = OrderedDict()
+        self._numbers = itertools.count()
+        #: The films that are there, and the number of each one's file: little, since there may be tens of thousands.
+        self._made: OrderedDict[Take, int] = OrderedDict()
 
     def make(self, takes: Iterable[Take]) -> None:
         """Make films before anybody asks for them, no more than are kept."""
@@ -88,19 +90,23 @@ class Footage:
 
     def path(self, take: Take) -> Path:
         """The file of a film, made now if it is not there."""
-        if made := self._made.get(take):
+        number = self._made.get(take)
+        if number is not None:
             self._made.move_to_end(take)
-            return made
-        path = self._folder / f"{take.chance.hex()}.mp4"
-        with path.open("wb") as file:
+            return self._file(number)
+        number = next(self._numbers)
+        with self._file(number).open("wb") as file:
             file.writelines(_pieces(take))
-        self._made[take] = path
+        self._made[take] = number
         self._left -= take.size
         while self._left < 0 and len(self._made) > 1:
-            oldest, away = self._made.popitem(last=False)
-            away.unlink()
+            oldest, other = self._made.popitem(last=False)
+            self._file(other).unlink()
             self._left += oldest.size
-        return path
+        return self._file(number)
+
+    def _file(self, number: int) -> Path:
+        return self._folder / f"{number}.mp4"
 
 
 def _pieces(take: Take) -> Iterator[bytes]:

@@ -49,7 +49,7 @@ def trouble(world: World) -> None:
     """What goes wrong, all along the three days."""
     add = world.faults.add
     for day in range(DAYS):
-        requests, films = day * 130, day * 50  # of pages and films there are some more than that
+        requests, films = day * 90, day * 50  # of pages and films there are some more than that
         add("list.status", skip=requests + 7, status=500)
         add("list.status", skip=requests + 20, status=429, retry_after=7, times=2)
         add("list.hang", skip=requests + 31)
@@ -82,7 +82,7 @@ def films(world: World) -> list[str]:
 async def test_after_three_days_of_trouble_every_clip_is_archived_once(tmp_path: Path) -> None:
     clock = VirtualClock(datetime(2026, 3, 27, 12, 0, tzinfo=UTC))
     world = World.from_seed(5, accounts=2, clips=3, until=clock.now(), clip_bytes=(8_000, 20_000), clock=clock)
-    world.rules.page_size, world.rules.latency, world.rules.bandwidth = 25, 0.3, 100_000
+    world.rules.page_size, world.rules.latency, world.rules.bandwidth = 50, 0.3, 200_000
     world.rules.refresh = "strict"
     trouble(world)
     reports: list[RunReport] = []

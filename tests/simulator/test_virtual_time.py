@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import threading
 import time
@@ -331,3 +332,9 @@ def test_a_connection_that_cannot_be_made_is_an_error_at_once() -> None:
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner, pytest.raises(aiohttp.ClientConnectorError):
         runner.run(ask())
+
+
+def test_the_day_of_the_docs_is_lived() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
+    (day,) = re.findall(r"```python\n(import asyncio\n.*?)```", page, re.DOTALL)
+    exec(day, {})
