@@ -285,6 +285,7 @@ def test_films_are_kept_as_files_and_the_oldest_go_when_there_are_too_many(tmp_p
     assert len(list(tmp_path.iterdir())) == 3
     assert not footage_has(footage, tmp_path, second)
     assert footage.path(second).read_bytes() == film(second)
+    assert footage.path(fourth).read_bytes() == film(fourth)
 
 
 def footage_has(footage: Footage, folder: Path, take: Take) -> bool:
