@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -173,9 +173,10 @@ class Http:
 
     async def _chunks(self, response: aiohttp.ClientResponse, what: str) -> AsyncGenerator[bytes, None]:
         """The body in the pieces it comes in. Only waiting for the server counts as slowness, not what the reader does."""
+        time = asyncio.get_running_loop().time  # what all other deadlines go by
         waited, received = 0.0, 0
         while True:
-            began = time.monotonic()
+            began = time()
             try:
                 chunk = await response.content.readany()
             except FOREIGN as error:
@@ -183,7 +184,7 @@ class Http:
                 break
             if not chunk:
                 return
-            waited += time.monotonic() - began
+            waited += time() - began
             received += len(chunk)
             if waited > self._deadlines.patience and received < waited * self._deadlines.slowest:
                 raise BadClip(f"{what}: too slow ({received} bytes in {waited:.0f} s)")

@@ -1,4 +1,4 @@
-"""A Blink cloud on loopback: a world of accounts and clips, what goes wrong in it, and the server that plays it."""
+"""A Blink cloud on loopback: a world of clips, what goes wrong in it, the server that plays it, and time that jumps."""
 
 from blinkarchive.simulator.commands import Command
 from blinkarchive.simulator.devices import Camera, Network, SyncModule
@@ -14,6 +14,7 @@ from blinkarchive.simulator.plan import (
 )
 from blinkarchive.simulator.server import Running, Simulator
 from blinkarchive.simulator.stick import LocalClip
+from blinkarchive.simulator.virtual import Standstill, VirtualClock, VirtualLoop
 from blinkarchive.simulator.world import Account, CloudClip, World
 
 __all__ = [
@@ -33,8 +34,11 @@ __all__ = [
     "Rules",
     "Running",
     "Simulator",
+    "Standstill",
     "SyncModule",
     "SyncModulePlan",
+    "VirtualClock",
+    "VirtualLoop",
     "World",
     "WorldPlan",
 ]

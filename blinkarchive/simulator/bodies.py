@@ -22,7 +22,7 @@ _ENABLED = {"arm": "enable", "disarm": "disable"}
 
 def stamp(when: datetime) -> str:
     """A time as the cloud writes it: UTC, whole seconds."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00")
+    return when.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def homescreen(account: Account, now: datetime) -> Body:

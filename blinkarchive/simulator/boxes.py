@@ -31,18 +31,18 @@ class Track:
     pictures: Sequence[bytes]
 
 
-def mp4(track: Track, *, index_first: bool, filling: bytes) -> bytes:
-    """The file: `moov` before or after `mdat`, with the filling in a `free` box between them and the file's head.
+def mp4(track: Track, *, index_first: bool, room: int) -> tuple[bytes, bytes]:
+    """The file but for the `room` bytes that fill its `free` box: what comes before them, and after.
 
-    An empty filling makes an empty `free` box of 8 bytes.
+    `moov` stands before or after `mdat`, `free` between `mdat` and the file's head.
     """
     head = _box(b"ftyp", b"isom", struct.pack(">I", 512), b"isomiso2avc1mp41")
-    free = _box(b"free", filling)
+    free = struct.pack(">I4s", _HEADER + room, b"free")
     data = _box(b"mdat", *(struct.pack(">I", len(nal)) + nal for nal in track.pictures))
     if not index_first:
-        return head + free + data + _moov(track, len(head) + len(free) + _HEADER)
-    room = len(_moov(track, 0))
-    return head + _moov(track, len(head) + room + len(free) + _HEADER) + free + data
+        return head + free, data + _moov(track, len(head) + len(free) + room + _HEADER)
+    index = len(_moov(track, 0))
+    return head + _moov(track, len(head) + index + len(free) + room + _HEADER) + free, data
 
 
 def _moov(track: Track, data_at: int) -> bytes:

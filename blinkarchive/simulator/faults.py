@@ -306,6 +306,10 @@ class Faults:
         """How often faults of this name have struck."""
         return sum(fired.name == name for fired in self.fired)
 
+    def expect(self, place: Place, kind: Kind) -> bool:
+        """Whether the script knows of such a fault at all."""
+        return any(standing.place is place and standing.kind is kind for standing in self._script)
+
     def strike(self, place: Place, target: Target, kinds: frozenset[Kind] = ANSWERS) -> Fault | None:
         """The first fault of these kinds that strikes this request, noted as fired; None when none does."""
         return next(self._striking(place, target, kinds), None)
@@ -317,7 +321,7 @@ class Faults:
     def _striking(self, place: Place, target: Target, kinds: frozenset[Kind]) -> Iterator[Fault]:
         for standing in self._script:
             fault = standing.fault
-            if fault.place is place and fault.kind in kinds and fault.fits(target) and standing.strikes():
+            if standing.place is place and standing.kind in kinds and fault.fits(target) and standing.strikes():
                 self.fired.append(Fired(fault=fault, target=target))
                 yield fault
 
@@ -327,6 +331,7 @@ class _Standing:
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
+        self.place, self.kind = fault.place, fault.kind  # once: every request and every item of a list is asked for them
         self._passed = 0
         self._struck = 0
 

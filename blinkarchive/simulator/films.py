@@ -14,6 +14,7 @@ from blinkarchive.simulator.footage import Footage, Take
 from blinkarchive.simulator.trouble import hang_up, troubled
 from blinkarchive.simulator.world import World
 
+_TYPE = "video/mp4"
 _PIECE = 64 * 1024
 _PIECES_A_SECOND = 25
 _SPOILS = frozenset({Kind.CUT, Kind.CUT_CHUNKED, Kind.CUT_UNMARKED, Kind.TOO_LONG, Kind.TOO_SHORT, Kind.DRIP})
@@ -54,13 +55,16 @@ class Films:
         return await self._send(request, path, showing.size)
 
     async def _send(self, request: web.Request, path: Path, size: int) -> web.StreamResponse:
-        """The first `size` bytes of a film: by the kernel alone, or at the pace that the rules want."""
+        """The first `size` bytes of a film: at the pace that the rules want, a small one at once, others by the kernel alone."""
         if rate := self._world.rules.bandwidth:
             response = await self._stream(request, path, size=size, promised=size, rate=rate)
+        elif size <= _PIECE:
+            with path.open("rb", buffering=0) as file:
+                return web.Response(body=file.read(size), content_type=_TYPE)
         else:
             response = _head(size)
             await response.prepare(request)
-            with path.open("rb") as file:
+            with path.open("rb", buffering=0) as file:
                 assert request.transport is not None
                 await asyncio.get_running_loop().sendfile(request.transport, file, count=size)
         await response.write_eof()
@@ -103,6 +107,6 @@ class Films:
 
 
 def _head(length: int | None) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "video/mp4"})
+    response = web.StreamResponse(headers={"Content-Type": _TYPE})
     response.content_length = length
     return response

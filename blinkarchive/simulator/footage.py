@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
+import itertools
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -61,14 +63,7 @@ def film(take: Take) -> bytes:
 
     The colours are the camera's, the digits are the time, and something crosses the picture; the rest of the size is filling.
     """
-    for columns, rows in _FORMATS:
-        if columns * rows * 400 > take.size:
-            continue  # the key frame alone would not fit
-        track = _track(take, columns, rows)
-        room = take.size - len(mp4(track, index_first=take.index_first, filling=b""))
-        if room >= 0:
-            return mp4(track, index_first=take.index_first, filling=_noise(take, room))
-    raise AssertionError("SMALLEST has room for the smallest format")
+    return b"".join(_pieces(take))
 
 
 def still(take: Take) -> bytes:
@@ -82,22 +77,52 @@ class Footage:
     def __init__(self, folder: Path, kept: int = _KEPT) -> None:
         self._folder = folder
         self._left = kept
-        self._sizes: OrderedDict[Take, int] = OrderedDict()
+        self._numbers = itertools.count()
+        #: The films that are there, and the number of each one's file: little, since there may be tens of thousands.
+        self._made: OrderedDict[Take, int] = OrderedDict()
+
+    def make(self, takes: Iterable[Take]) -> None:
+        """Make films before anybody asks for them, no more than are kept."""
+        for take in takes:
+            if take.size > self._left:
+                return
+            self.path(take)
 
     def path(self, take: Take) -> Path:
         """The file of a film, made now if it is not there."""
-        path = self._folder / f"{take.chance.hex()}.mp4"
-        if take in self._sizes:
-            self._sizes.move_to_end(take)
-            return path
-        path.write_bytes(film(take))
-        self._sizes[take] = take.size
+        number = self._made.get(take)
+        if number is not None:
+            self._made.move_to_end(take)
+            return self._file(number)
+        number = next(self._numbers)
+        with self._file(number).open("wb") as file:
+            file.writelines(_pieces(take))
+        self._made[take] = number
         self._left -= take.size
-        while self._left < 0 and len(self._sizes) > 1:
-            oldest, size = self._sizes.popitem(last=False)
-            (self._folder / f"{oldest.chance.hex()}.mp4").unlink()
-            self._left += size
-        return path
+        while self._left < 0 and len(self._made) > 1:
+            oldest, other = self._made.popitem(last=False)
+            self._file(other).unlink()
+            self._left += oldest.size
+        return self._file(number)
+
+    def _file(self, number: int) -> Path:
+        return self._folder / f"{number}.mp4"
+
+
+def _pieces(take: Take) -> Iterator[bytes]:
+    """A film piece by piece: none is large, however large it is."""
+    for columns, rows in _FORMATS:
+        if columns * rows * 400 > take.size:
+            continue  # the key frame alone would not fit
+        track = _track(take, columns, rows)
+        room = take.size - sum(map(len, mp4(track, index_first=take.index_first, room=0)))
+        if room >= 0:
+            before, after = mp4(track, index_first=take.index_first, room=room)
+            yield before
+            yield from _noise(take, room)
+            yield after
+            return
+    raise AssertionError("SMALLEST has room for the smallest format")
 
 
 def _track(take: Take, columns: int, rows: int) -> Track:
@@ -127,10 +152,15 @@ def _track(take: Take, columns: int, rows: int) -> Track:
     )
 
 
-def _noise(take: Take, length: int) -> bytes:
+def _noise(take: Take, length: int) -> Iterator[bytes]:
     """Bytes that no packer makes smaller, and that differ from take to take."""
     start = int.from_bytes(take.chance[:4]) % len(_NOISE)
-    return (take.chance + _NOISE[start:] + _NOISE * (length // len(_NOISE) + 1))[:length]
+    for piece in itertools.chain((take.chance, _NOISE[start:]), itertools.repeat(_NOISE)):
+        if length <= len(piece):
+            yield piece[:length]
+            return
+        yield piece
+        length -= len(piece)
 
 
 def _lane(rows: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -12,8 +13,12 @@ from aiohttp.typedefs import Handler
 from blinkarchive.simulator.gate import bearer
 from blinkarchive.simulator.world import World
 
-KEPT = 100_000
+KEPT = 50_000
+"""How many exchanges, of some 300 bytes each."""
+
 _SECRET = frozenset({"code", "code_verifier", "password", "token", "access_token", "refresh_token", "2fa_code"})
+
+_NO_QUERY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -57,7 +62,7 @@ class Journal:
         exchange = Exchange(
             method=request.method,
             path=request.path,
-            query={key: "***" if key in _SECRET else value for key, value in request.query.items()},
+            query=_shown(request.query) if request.query_string else _NO_QUERY,
             bearer=token is not None,
             account=grant.person.username if grant else None,
             began=clock.monotonic(),
@@ -80,3 +85,7 @@ class Journal:
         """The head of an answer goes out; that of a film does so while it is being handled."""
         if exchange := self._lasting.get(id(request)):
             exchange.status = response.status
+
+
+def _shown(query: Mapping[str, str]) -> dict[str, str]:
+    return {key: "***" if key in _SECRET else value for key, value in query.items()}

@@ -147,20 +147,20 @@ class Media:
         limit = self._world.rules.page_size
         clips = account.changed_since(since)
         if self._world.rules.order == "shuffled":
-            clips.sort(key=lambda clip: hashlib.sha256(f"{self._world.seed} {clip.id}".encode()).digest())
-        first = (page - 1) * limit
+            clips = sorted(clips, key=lambda clip: hashlib.sha256(f"{self._world.seed} {clip.id}".encode()).digest())
+        first, lies = (page - 1) * limit, self._world.faults.expect(Place.LIST, Kind.PATH)
         return {
             "limit": limit,
-            "purge_id": max((clip.id for clip in clips), default=1) - 1,
+            "purge_id": account.last_id - 1,
             "refresh_count": 0,
-            "media": [self._item(account, clip) for clip in clips[first : first + limit]],
+            "media": [self._perhaps_lying(account, clip) if lies else _shown(clip) for clip in clips[first : first + limit]],
         }
 
-    def _item(self, account: Account, clip: CloudClip) -> Any:
+    def _perhaps_lying(self, account: Account, clip: CloudClip) -> Any:
         lie = self._world.faults.strike(Place.LIST, _aim(account, clip), frozenset({Kind.PATH}))
-        if clip.instead is not None:
-            return clip.instead
-        return item(clip) | ({} if lie is None else {"media": lie.to})
+        if lie is None or clip.instead is not None:
+            return _shown(clip)
+        return item(clip) | {"media": lie.to}
 
     def _stir(self, account: Account, page: int) -> None:
         """Let happen what the script wants to happen just before this page is read."""
@@ -172,10 +172,14 @@ class Media:
                 account.remove_clip(account.clips[0])
 
 
+def _shown(clip: CloudClip) -> Any:
+    return item(clip) if clip.instead is None else clip.instead
+
+
 def item(clip: CloudClip) -> dict[str, Any]:
     """A clip as the list shows it."""
     camera = clip.camera
-    shown = {
+    return {
         "id": clip.id,
         "created_at": stamp(clip.created_at),
         "updated_at": stamp(clip.updated_at),
@@ -194,8 +198,8 @@ def item(clip: CloudClip) -> dict[str, Any]:
         "metadata": None,
         "additional_devices": [],
         "time_zone": camera.network.time_zone,
+        **clip.extra,
     }
-    return {**shown, **clip.extra}
 
 
 def newer_item(clip: CloudClip) -> dict[str, Any]:

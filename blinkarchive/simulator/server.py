@@ -58,14 +58,13 @@ class Simulator:
     async def serving(self, *, port: int = 0, host: str = "127.0.0.1", filmed: bool = False) -> AsyncIterator[Running]:
         """Serve the world until the block ends; port 0 takes a free one. Raises `OSError` when the port is taken.
 
-        Films are made when they are asked for first, or all of them before anything is served (`filmed`: some 3 ms a film,
-        which a measurement should not see), and kept in a temporary folder until the end.
+        Films are made when they are asked for first, or before anything is served, as many as are kept (`filmed`: a
+        millisecond or two a film, which a measurement should not see), and kept in a temporary folder until the end.
         """
         with tempfile.TemporaryDirectory(prefix="blink-simulator-") as folder:
             footage = Footage(Path(folder))
             if filmed:
-                for clip in (clip for account in self.world.accounts for clip in account.clips):
-                    footage.path(clip.take)
+                footage.make(clip.take for account in self.world.accounts for clip in account.clips)
             journal = Journal(self.world)
             runner = web.AppRunner(
                 _app(self.world, footage, journal),

@@ -7,10 +7,11 @@ import copy
 import hashlib
 import itertools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from blinkarchive.clock import Clock
@@ -43,6 +44,7 @@ NOTIFICATIONS = (
 )  # fmt: skip
 """What an owner may be told of."""
 
+_NOTHING_MORE: Mapping[str, Any] = MappingProxyType({})
 _NAMES = ("Front Door", "Back Yard", "Garage", "Driveway", "Kitchen", "Shed", "Side Gate", "Nursery")
 
 
@@ -124,6 +126,7 @@ class Account:
         self._clock = clock
         self._clips: dict[int, CloudClip] = {}
         self._by_time: list[tuple[datetime, int]] = []
+        self._changed: tuple[datetime, Sequence[CloudClip]] | None = None
         self._local_ids = itertools.count(1)
 
     @property
@@ -142,9 +145,19 @@ class Account:
     def clip(self, id: int) -> CloudClip | None:
         return self._clips.get(id)
 
-    def changed_since(self, since: datetime) -> list[CloudClip]:
-        """What the media list is made of: every clip whose `updated_at` is not before `since`, the newest recording first."""
-        return [clip for clip in self.clips if clip.updated_at >= since]
+    @property
+    def last_id(self) -> int:
+        """The id of the clip that came last; 1 when there is none."""
+        return next(reversed(self._clips), 1)
+
+    def changed_since(self, since: datetime) -> Sequence[CloudClip]:
+        """What the media list is made of: every clip whose `updated_at` is not before `since`, the newest recording first.
+
+        All pages of a list are cut from one answer, until a clip comes, goes or is changed: a big house has thousands of pages.
+        """
+        if self._changed is None or self._changed[0] != since:
+            self._changed = since, tuple(clip for clip in self.clips if clip.updated_at >= since)
+        return self._changed[1]
 
     def add_clip(
         self,
@@ -182,12 +195,13 @@ class Account:
             partial=partial,
             video=video,
             media_path=media_path,
-            extra=dict(extra or {}),
+            extra=dict(extra) if extra else _NOTHING_MORE,
             instead=instead,
         )
         camera.pictured_at = max(camera.pictured_at, created_at)
         self._clips[id] = clip
         bisect.insort(self._by_time, (created_at, id))
+        self._changed = None
         return clip
 
     def add_local_clip(
@@ -240,11 +254,13 @@ class Account:
         clip.video = clip.video if video is None else video
         clip.media_path = clip.media_path if media_path is None else media_path
         clip.updated_at = (at or self._clock.now()).astimezone(UTC).replace(microsecond=0)
+        self._changed = None
 
     def remove_clip(self, clip: CloudClip) -> None:
         """Let a clip vanish without a trace, as after the time an account keeps its clips."""
         del self._clips[clip.id]
         self._by_time.remove((clip.created_at, clip.id))
+        self._changed = None
 
 
 class World:

@@ -82,14 +82,14 @@ def test_a_fault_that_does_not_exist_is_an_error(world: World, name: str) -> Non
     [
         ({"name": "status", "status": 500}, 500, "application/json", b"Internal Server Error"),
         ({"name": "status", "status": 429, "retry_after": 7}, 429, "application/json", b"Too Many Requests"),
-        ({"name": "status", "status": 426}, 426, "application/json", b'{"message": "An app update is required"}'),
-        ({"name": "status", "status": 401}, 401, "application/json", b'"code": 101'),
+        ({"name": "status", "status": 426}, 426, "application/json", b'{"message":"An app update is required"}'),
+        ({"name": "status", "status": 401}, 401, "application/json", b'"code":101'),
         ({"name": "status", "status": 406}, 406, "text/html", b"<html>"),
         ({"name": "status", "status": 400, "body": '{"message":"no"}'}, 400, "application/json", b'{"message":"no"}'),
         ({"name": "html"}, 200, "text/html", b"<html>"),
         ({"name": "empty"}, 200, "application/json", b""),
         ({"name": "garbage"}, 200, "application/json", b'{"id":'),
-        ({"name": "json-error"}, 200, "application/json", b'"code": 700'),
+        ({"name": "json-error"}, 200, "application/json", b'"code":700'),
         ({"name": "redirect", "to": "https://evil.example/"}, 302, "application/octet-stream", b""),
     ],
 )
@@ -134,12 +134,12 @@ async def test_an_item_can_point_anywhere(phone: Phone, world: World, clip: Clou
 @pytest.mark.parametrize(
     ("fault", "status", "body"),
     [
-        ({"name": "status", "status": 401}, 401, b'"code": 101'),
+        ({"name": "status", "status": 401}, 401, b'"code":101'),
         ({"name": "status", "status": 403}, 403, b"<html>"),
-        ({"name": "status", "status": 404}, 404, b'"code": 700'),
+        ({"name": "status", "status": 404}, 404, b'"code":700'),
         ({"name": "status", "status": 429, "retry_after": 3}, 429, b"Too Many"),
         ({"name": "status", "status": 500}, 500, b"Internal"),
-        ({"name": "json-error"}, 200, b'"code": 700'),
+        ({"name": "json-error"}, 200, b'"code":700'),
         ({"name": "html"}, 200, b"<html>"),
         ({"name": "redirect", "to": "http://127.0.0.1:9/x", "status": 307}, 307, b""),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -284,7 +285,26 @@ def test_films_are_kept_as_files_and_the_oldest_go_when_there_are_too_many(tmp_p
     assert len(list(tmp_path.iterdir())) == 3
     assert not footage_has(footage, tmp_path, second)
     assert footage.path(second).read_bytes() == film(second)
+    assert footage.path(fourth).read_bytes() == film(fourth)
 
 
 def footage_has(footage: Footage, folder: Path, take: Take) -> bool:
     return any(path.read_bytes() == film(take) for path in folder.iterdir())
+
+
+def test_films_that_are_made_beforehand_are_no_more_than_are_kept(tmp_path: Path) -> None:
+    footage = Footage(tmp_path, kept=30_000)
+    footage.make(replace(TAKE, clip=number, size=9_000) for number in range(1_000_000_000))
+    assert len(list(tmp_path.iterdir())) == 3
+    assert footage_has(footage, tmp_path, replace(TAKE, clip=0, size=9_000))
+
+
+def test_a_large_film_is_never_whole_in_memory(tmp_path: Path) -> None:
+    take = replace(TAKE, size=20_000_000)
+    tracemalloc.start()
+    try:
+        path = Footage(tmp_path).path(take)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+    assert path.read_bytes() == film(take)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from blinkarchive.simulator import Running, Simulator, World
+from tests.simulator import big_house
 from tests.simulator.phone import Phone
+
+ROOT = Path(__file__).parent.parent.parent
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -128,16 +135,6 @@ async def test_the_port_can_be_chosen_and_one_that_is_taken_is_an_error(world: W
         assert running.url == f"http://127.0.0.1:{port}"
 
 
-async def test_a_big_house_is_listed_by_small_pages_in_no_time() -> None:
-    world = World.from_seed(3, clips=2_500)
-    world.rules.page_size = 25
-    async with Simulator(world).serving() as running, Phone.switched_on(running) as phone:
-        phone.tokens = world.signins.sign_in(world.account)
-        began = time.perf_counter()
-        assert len(await phone.everything()) == 2_500
-        assert time.perf_counter() - began < 3, "a hundred pages"
-
-
 async def test_films_can_be_made_beforehand(world: World) -> None:
     async with Simulator(world).serving(filmed=True) as running:
         folder = running.footage.path(world.account.clips[0].take).parent
@@ -145,11 +142,12 @@ async def test_films_can_be_made_beforehand(world: World) -> None:
     assert not folder.exists()
 
 
-async def test_pace_is_kept_by_the_real_clock() -> None:
-    world = World.from_seed(3, clips=12, clip_bytes=(100_000, 100_000))
-    world.rules.latency, world.rules.bandwidth = 0.05, 1_000_000
-    async with Simulator(world).serving() as running, Phone.switched_on(running) as phone:
-        phone.tokens = world.signins.sign_in(world.account)
-        began = time.perf_counter()
-        await asyncio.gather(*(phone.fetch(clip.path) for clip in world.account.clips))
-        assert 0.15 <= time.perf_counter() - began < 1.5, "twelve connections, each at its own pace"
+def test_a_house_of_forty_thousand_clips_is_played_within_100_mb() -> None:
+    command = [sys.executable, "-m", big_house.__name__]
+    played = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
+    assert played.returncode == 0, played.stderr
+    told = json.loads(played.stdout)
+    every = [big_house.CLIPS] * big_house.ACCOUNTS
+    assert told["listed"] == {"25": every, "500": every}
+    assert told["wrong"] == [0] * big_house.ACCOUNTS
+    assert told["mebibytes"] <= 95, "in MiB"
