@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from blinkarchive.blink import Blink, Deadlines, Endpoints
+from blinkarchive.blink import Client, Deadlines, Endpoints
 from blinkarchive.errors import BadClip, Unreachable
 from blinkarchive.secret import Secret
 from blinkarchive.simulator import Running, Simulator, Standstill, VirtualClock, VirtualLoop, World
@@ -41,11 +41,11 @@ async def served(world: World) -> AsyncIterator[tuple[Running, Phone]]:
 
 
 @asynccontextmanager
-async def our_client(world: World, tokens: Path, deadlines: Deadlines | None = None) -> AsyncIterator[tuple[Running, Blink]]:
+async def our_client(world: World, tokens: Path, deadlines: Deadlines | None = None) -> AsyncIterator[tuple[Running, Client]]:
     """A cloud, and our own client that is signed in."""
     async with (
         Simulator(world).serving() as running,
-        Blink.open(
+        Client.open(
             tokens, servers=Endpoints.of(api_url=running.url, oauth_url=running.url), clock=world.clock, deadlines=deadlines
         ) as blink,
     ):
