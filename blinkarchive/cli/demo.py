@@ -40,7 +40,8 @@ SINK = SinkName("folder")
 def verb(session: Session, folder: Path) -> Exit:
     """Show the whole way with a simulated Blink cloud: no account, no questions.
 
-    Starts the simulator on this machine, signs in to it, and archives its clips to DIR/clips; what blinkarchive itself keeps
+    Starts the simulator on this machine, signs in to it, and archives its clips, those in the cloud and those on a sync
+    module's stick, to DIR/clips; what blinkarchive itself keeps
     is in DIR/state. A second demo with the same DIR finds nothing new. Nothing leaves this machine.
     """
     folder = folder.absolute()
@@ -63,6 +64,9 @@ async def _demo(session: Session, folder: Path) -> tuple[RunReport, list[Standin
     from blinkarchive.simulator import Simulator, World
 
     world = World.default(until=_first_time(folder / "state"))
+    world.rules.manifest_time = 0.5  # a real module takes some seconds, and its uplink is slow: nobody need wait for that here
+    for module in world.account.sync_modules:
+        module.uplink = 10_000_000
     async with Simulator(world).serving() as served:
         session.say(f"A simulated Blink cloud is at {served.url}; nothing leaves this machine.")
         config = _config(folder, served.url, world.account.username, world.account.password)

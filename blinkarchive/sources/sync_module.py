@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -29,7 +29,8 @@ MANIFEST_LIFE = 60.0
 longer than that.
 """
 
-_FIRST_POLL = 0.3
+_FIRST_POLL = 0.5
+_SOONEST_POLL = 0.1
 _NEXT_POLL = 0.2
 _SLOWEST_POLL = 2.0
 _KIB = 1024
@@ -129,8 +130,8 @@ class SyncModules:
         async def open_clip() -> AsyncIterator[Body]:
             manifest, item = await desk.upload(facts)
             # The module is free again, and uploads the next clip while this one is fetched.
-            async with self._pace.download(), desk.storage.open(manifest, item) as body:
-                yield Body(length=body.length, type=body.type, chunks=desk.weighed(body, item))
+            async with self._pace.download(), desk.fetched(manifest, item) as body:
+                yield body
 
         return ClipRef(clip=clip, open=open_clip)
 
@@ -200,7 +201,7 @@ class _Desk:
         """After how many seconds the upload may be done."""
         if self._rate is None or item.size is None:
             return _FIRST_POLL
-        return max(_FIRST_POLL, item.size * _KIB / self._rate)
+        return max(_SOONEST_POLL, item.size * _KIB / self._rate)
 
     def _learn(self, item: LocalClip, seconds: float) -> None:
         if item.size is None or seconds <= 0:
@@ -208,7 +209,18 @@ class _Desk:
         rate = item.size * _KIB / seconds
         self._rate = rate if self._rate is None else (self._rate + rate) / 2
 
-    async def weighed(self, body: Body, item: LocalClip) -> AsyncIterator[bytes]:
+    @asynccontextmanager
+    async def fetched(self, manifest: Manifest, item: LocalClip) -> AsyncIterator[Body]:
+        """The bytes of a clip that was uploaded just now. Raises `BadClip` when they are not there, or are another clip's."""
+        async with AsyncExitStack() as stack:
+            try:
+                body = await stack.enter_async_context(self.storage.open(manifest, item))
+            except ClipGone as error:
+                self.doubt()
+                raise BadClip(f"its upload was reported done, and it is not there ({error})") from error
+            yield Body(length=body.length, type=body.type, chunks=self._weighed(body, item))
+
+    async def _weighed(self, body: Body, item: LocalClip) -> AsyncIterator[bytes]:
         """The chunks of a clip, as long as they may be those that its manifest promises. Raises `BadClip`."""
         size = 0
         most = None if item.size is None else (item.size + _TOLERANCE + 1) * _KIB

@@ -56,11 +56,11 @@ async def at_a_terminal(*arguments: str | Path, answers: list[tuple[str, str]]) 
 async def test_the_demo_shows_the_whole_way_and_a_second_one_finds_nothing_new(tmp_path: Path) -> None:
     first = await command("demo", "--dir", tmp_path / "demo")
     assert first.code == 0, first.err
-    assert "60 stored now" in first.err
-    assert f"60 clips in {tmp_path / 'demo' / 'clips'}:" in first.out
+    assert "72 stored now" in first.err
+    assert f"72 clips in {tmp_path / 'demo' / 'clips'}:" in first.out
     assert "Next, with your own account: blinkarchive init" in first.err
     clips = {path: path.stat().st_mtime_ns for path in (tmp_path / "demo" / "clips").rglob("*.mp4")}
-    assert len(clips) == 60
+    assert len(clips) == 72
 
     second = await command("demo", "--dir", tmp_path / "demo", "--json")
     assert second.code == 0, second.err

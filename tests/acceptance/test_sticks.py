@@ -1,0 +1,74 @@
+"""What a person sees whose clips are on the stick of a sync module."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from blinkarchive.simulator import World
+from blinkarchive.simulator.plan import Rules
+from tests.acceptance.conftest import Houses
+
+QUICK = Rules(command_time=0.1, manifest_time=0.1, upload_start=0.01)
+
+
+def world(**figures: Any) -> World:
+    made = World.from_seed(5, clip_bytes=(8_000, 40_000), rules=QUICK, **figures)
+    for account in made.accounts:
+        for module in account.sync_modules:
+            module.uplink = 0
+    return made
+
+
+def films(of: World) -> set[str]:
+    """The hashes of all clips of all sticks."""
+    clips = [clip for account in of.accounts for module in account.sync_modules for clip in module.stick.clips]
+    return {hashlib.sha256(clip.film()).hexdigest() for clip in clips}
+
+
+async def test_sticks_are_archived_whole_and_once(house_of: Houses) -> None:
+    made = world(accounts=2, networks=2, clips=0, local_clips=6)
+    async with house_of(made) as house:
+        house.configure(more="[source.sync-module]\n")
+        first = await house("run", "--json", "--source", "sync-module")
+        assert (first.code, first.counts) == (0, (24, 0, 24, 0, 0, 0)), first.err
+        assert set(house.clips().values()) == films(made)
+        for account in made.accounts:
+            for module in account.sync_modules:
+                module.stick.renumber()
+        asked = house.asked("/clip/request/")
+        second = await house("run", "--json", "--source", "sync-module")
+        assert (second.code, second.counts) == (0, (24, 24, 0, 0, 0, 0)), second.err
+        assert house.asked("/clip/request/") == asked, "nothing was uploaded again"
+
+
+async def test_a_module_that_is_away_keeps_nothing_else_from_the_archive(house_of: Houses) -> None:
+    made = world(networks=2, clips=5, local_clips=4)
+    made.account.sync_modules[0].local_storage = "unmounted"
+    made.faults.add("manifest.fail", module=made.account.sync_modules[1].name)
+    async with house_of(made) as house:
+        house.configure(more="[source.sync-module]\n")
+        run = await house("run", "--json")
+        assert run.report["stored"] == 5
+        assert run.code == 3
+        assert made.account.sync_modules[1].name in run.err
+        again = await house("run", "--json")
+        assert (again.code, again.report["stored"], len(house.clips())) == (0, 4, 9), again.err
+
+
+async def test_clips_that_come_damaged_are_fetched_again_and_others_are_not_held_up(house_of: Houses) -> None:
+    made = world(clips=0, local_clips=6)
+    numbers = [clip.number for clip in made.account.sync_modules[0].stick.clips]
+    made.faults.add("local-media.cut-unmarked", clip=numbers[0])
+    made.faults.add("local-media.json-error", clip=numbers[1])
+    made.faults.add("local-media.cut", clip=numbers[2])
+    made.faults.add("upload.fail", clip=numbers[3])
+    async with house_of(made) as house:
+        house.configure(more="[source.sync-module]\n")
+        run = await house("run", "--json", "--source", "sync-module")
+        assert set(house.clips().values()) <= films(made)
+        assert run.report["stored"] >= 5, run.err
+        again = await house("run", "--json", "--source", "sync-module")
+        assert again.code == 0, again.err
+        assert set(house.clips().values()) == films(made)
+    assert len(made.faults.fired) == 4
