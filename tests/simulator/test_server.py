@@ -6,13 +6,16 @@ import asyncio
 import io
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
+import trustme
 
 from blinkarchive.simulator import Running, Simulator, World
 from tests.simulator import big_house
@@ -133,6 +136,27 @@ async def test_the_port_can_be_chosen_and_one_that_is_taken_is_an_error(world: W
                 pass
     async with Simulator(world).serving(port=port) as running:
         assert running.url == f"http://127.0.0.1:{port}"
+
+
+async def test_it_can_be_served_as_https_and_films_come_whole(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    authority = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    trusting = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+    large, cut = world.account.add_clip(size=9_000_000), world.account.add_clip(size=9_000_000)
+    world.faults.add("media.cut", clip=cut.id)
+    async with Simulator(world).serving(tls=tls) as running, Phone.switched_on(running) as phone:
+        assert running.url.startswith("https://127.0.0.1:")
+        phone.tokens = world.signins.sign_in(world.account)
+        for clip in (large, world.account.clips[-1]):
+            async with phone.http.get(phone.url + clip.path, headers=phone.bearer, ssl=trusting) as response:
+                assert await response.read() == clip.film()
+        async with phone.http.get(phone.url + cut.path, headers=phone.bearer, ssl=trusting) as response:
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await phone.http.get(phone.url + large.path, headers=phone.bearer)
+    assert capfd.readouterr() == ("", "")
 
 
 async def test_films_can_be_made_beforehand(world: World) -> None:
