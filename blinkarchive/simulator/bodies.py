@@ -158,10 +158,10 @@ _OF_A_FAMILY = {"cameras": _battery_camera, "owls": _wired, "doorbells": _doorbe
 
 
 def networks(account: Account) -> Body:
-    """The networks, in the older form."""
+    """The networks, in the older form. Those without a module are not onboarded: by that, clients know cameras without one."""
     return {
         "networks": [old_network(account, network) for network in account.networks],
-        "summary": {str(network.id): {"name": network.name, "onboarded": True} for network in account.networks},
+        "summary": {str(n.id): {"name": n.name, "onboarded": bool(n.sync_modules)} for n in account.networks},
     }
 
 
