@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -57,10 +57,18 @@ async def running(world: World, made: Made) -> AsyncIterator[Running]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def seasoned(made: Made) -> Iterator[Witness]:
+    """One process for all tests that need no new one: to load blinkpy takes longer than most of them."""
+    witness = Witness(made)
+    yield witness
+    witness.dismiss()
+
+
 @pytest.fixture
-async def witness(made: Made, running: Running, request: pytest.FixtureRequest) -> AsyncIterator[Witness]:
+async def witness(seasoned: Witness, running: Running, made: Made, request: pytest.FixtureRequest) -> Witness:
     """A blinkpy that has not signed in."""
     doubt = f" (there may be a newer one: {made.installed.doubt})" if made.installed.doubt else ""
     request.node.user_properties.append(("witness", f"blinkpy {made.installed.version}{doubt}"))
-    async with Witness.called(made, running) as witness:
-        yield witness
+    await seasoned.meet(running)
+    return seasoned

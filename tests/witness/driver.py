@@ -1,7 +1,7 @@
 """blinkpy, unmodified, at the end of a pipe: an order is a JSON object on a line of stdin, its answer one on stdout.
 
-It is run by the Python of blinkpy's own environment: `driver.py PORT AUTHORITY`. Every host that blinkpy knows is led to the
-port on this machine, where only that authority's certificates are trusted. Of blinkpy nothing is changed but how long it waits.
+It is run by the Python of blinkpy's own environment: `driver.py AUTHORITY`. Every host that blinkpy knows is led to a port of
+this machine, where only that authority's certificates are trusted. Of blinkpy nothing is changed but how long it waits.
 """
 
 from __future__ import annotations
@@ -52,15 +52,29 @@ class LedAstray(AbstractResolver):
 class Driver:
     """What blinkpy can be told to do; each method is an order."""
 
-    def __init__(self, http: aiohttp.ClientSession, resolver: LedAstray) -> None:
-        self._http = http
-        self._resolver = resolver
-        self._blink = Blink(session=http)
+    def __init__(self, authority: Path) -> None:
+        self._trust = ssl.create_default_context(cafile=str(authority))
+        self._http: aiohttp.ClientSession | None = None
+        self._asked: set[str] = set()
+        self._blink: Any = None
+
+    async def meet(self, port: int) -> None:
+        """Forget everything, and find Blink at this port."""
+        await self.part()
+        resolver = LedAstray(port)
+        self._asked = resolver.asked
+        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=resolver, ssl=self._trust))
+
+    async def part(self) -> None:
+        """Close what is open."""
+        if self._http is not None:
+            await self._http.close()
 
     async def start(self, **login: Any) -> Any:
         """Begin with a username and a password, or with what was saved in a `file`."""
         if "file" in login:
             login = await blinkpy.helpers.util.json_load(login["file"])
+        self._blink = Blink(session=self._http)
         self._blink.auth = Auth(login, no_prompt=True, session=self._http)
         try:
             return await self._blink.start()
@@ -78,7 +92,8 @@ class Driver:
         self._blink.auth.expiration_date = 0.0
 
     async def hosts(self) -> list[str]:
-        return sorted(self._resolver.asked)
+        """What blinkpy wanted the addresses of."""
+        return sorted(self._asked)
 
     async def refresh(self) -> Any:
         return await self._blink.refresh(force=True)
@@ -129,7 +144,7 @@ class Driver:
         return await self._blink.get_status()
 
     async def set_status(self, flags: dict[str, bool]) -> Any:
-        return await self._blink.set_status(flags)
+        return await shown(await self._blink.set_status(flags))
 
     async def stick(self, name: str) -> list[dict[str, Any]]:
         """The clips on a system's stick, as blinkpy has them listed."""
@@ -146,23 +161,40 @@ class Driver:
         return await self._on_stick(name, clip).delete_video(self._blink)
 
     async def api(self, function: str, words: list[Any]) -> dict[str, Any]:
-        """Call a function of `blinkpy.api`: whatever it gives is `gave`, with the status where the answer is a raw one."""
+        """Call a function of `blinkpy.api` with its subject, blinkpy or the sign-in, and these words."""
         call = getattr(blinkpy.api, function)
         first = next(iter(inspect.signature(call).parameters))
         gave = await call(self._blink.auth if first == "auth" else self._blink, *words)
-        if not isinstance(gave, aiohttp.ClientResponse):
-            return {"gave": gave}
-        body = await gave.read()
-        as_json = gave.content_type == "application/json" and bool(body)
-        return {"gave": json.loads(body) if as_json else len(body), "status": gave.status, "type": gave.content_type}
+        return await shown(gave)
+
+    async def ask(self, path: str) -> dict[str, Any]:
+        """POST to the account's host and do not wait for what comes of it."""
+        return await shown(await blinkpy.api.http_post(self._blink, self._address(path), json=False))
+
+    async def read(self, path: str) -> dict[str, Any]:
+        """GET from the account's host."""
+        return await shown(await blinkpy.api.http_get(self._blink, self._address(path), json=False))
 
     async def calls(self) -> list[str]:
         """Every function of `blinkpy.api` that asks the cloud."""
         functions = inspect.getmembers(blinkpy.api, inspect.iscoroutinefunction)
         return [name for name, function in functions if function.__module__ == blinkpy.api.__name__]
 
+    def _address(self, path: str) -> str:
+        address: str = self._blink.urls.base_url + path.replace("{account}", str(self._blink.account_id))
+        return address
+
     def _on_stick(self, name: str, clip: int) -> Any:
         return next(found for found in self._blink.sync[name]._local_storage["manifest"] if found.id == clip)
+
+
+async def shown(gave: Any) -> dict[str, Any]:
+    """What a function of blinkpy gave, as JSON; with the status where it is a raw answer, and of a film only the length."""
+    if not isinstance(gave, aiohttp.ClientResponse):
+        return {"gave": gave}
+    body = await gave.read()
+    is_json = gave.content_type == "application/json" and bool(body)
+    return {"gave": json.loads(body) if is_json else len(body), "status": gave.status, "type": gave.content_type}
 
 
 async def shortly(seconds: float) -> None:
@@ -176,22 +208,20 @@ def wait_less() -> None:
     blinkpy.sync_module.backoff_seconds = lambda retry=0, default_time=1: WAIT
 
 
-async def main(port: int, authority: Path) -> None:
+async def main(authority: Path) -> None:
     wait_less()
-    resolver = LedAstray(port)
-    trust = ssl.create_default_context(cafile=str(authority))
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=resolver, ssl=trust)) as http:
-        driver = Driver(http, resolver)
-        while line := await asyncio.to_thread(sys.stdin.readline):
-            order: dict[str, Any] = json.loads(line)
-            try:
-                answer = {"answer": await getattr(driver, order.pop("do"))(**order)}
-            except Exception as error:
-                logging.exception("blinkpy raised")
-                answer = {"raised": type(error).__name__, "words": str(error)}
-            print(json.dumps(answer), flush=True)
+    driver = Driver(authority)
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        order: dict[str, Any] = json.loads(line)
+        try:
+            said = json.dumps({"answer": await getattr(driver, order.pop("do"))(**order)})
+        except Exception as error:
+            logging.exception("blinkpy raised")
+            said = json.dumps({"raised": type(error).__name__, "words": str(error)})
+        print(said, flush=True)
+    await driver.part()
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO)
-    asyncio.run(main(int(sys.argv[1]), Path(sys.argv[2])))
+    logging.basicConfig(level=logging.WARNING)
+    asyncio.run(main(Path(sys.argv[1])))

@@ -12,7 +12,6 @@ from blinkarchive.simulator import AccountPlan, CameraPlan, NetworkPlan, Running
 from tests.witness.witness import CODE_WANTED, Made, Witness
 
 SIGNED_IN = "/oauth/v2/signin"
-not_yet = pytest.mark.xfail(reason="the simulator does not tell yet what cameras have used, and blinkpy asks for it")
 
 
 @pytest.fixture
@@ -33,7 +32,6 @@ async def saved(witness: Witness, world: World, running: Running, tmp_path: Path
     return file
 
 
-@not_yet
 @pytest.mark.parametrize("second_factor", ["202", "412"])
 async def test_a_code_is_asked_for_and_only_the_right_one_is_taken(
     witness: Witness, world: World, running: Running, second_factor: Literal["202", "412"]
@@ -48,7 +46,6 @@ async def test_a_code_is_asked_for_and_only_the_right_one_is_taken(
     assert [exchange.account for exchange in running.seen("GET", "/homescreen")] == [world.account.username]
 
 
-@not_yet
 async def test_it_is_led_here_by_blinks_own_names(witness: Witness, world: World) -> None:
     world.account.second_factor = "none"
     assert await witness.start(world.account) is True
@@ -75,7 +72,6 @@ async def test_what_is_saved_is_what_a_client_needs(saved: Path, world: World) -
     assert told["token"].count(".") == 2
 
 
-@not_yet
 @pytest.mark.parametrize("refresh", ["strict", "lenient"])
 async def test_a_new_process_goes_on_without_a_password_and_without_a_code(
     saved: Path, made: Made, world: World, running: Running, refresh: Literal["strict", "lenient"]
@@ -91,7 +87,6 @@ async def test_a_new_process_goes_on_without_a_password_and_without_a_code(
     assert [exchange.status for exchange in running.seen("POST", "/oauth/token")] == [200, 200]
 
 
-@not_yet
 @pytest.mark.parametrize(("refresh", "then"), [("strict", CODE_WANTED), ("lenient", True)])
 async def test_a_used_refresh_token_is_good_only_where_rotation_is_lenient(
     saved: Path, made: Made, world: World, running: Running, refresh: Literal["strict", "lenient"], then: object
@@ -104,7 +99,6 @@ async def test_a_used_refresh_token_is_good_only_where_rotation_is_lenient(
     assert began == [True, then]
 
 
-@not_yet
 async def test_what_it_cannot_renew_while_it_runs_it_renews_at_its_next_start(
     saved: Path, witness: Witness, made: Made, world: World, running: Running
 ) -> None:
@@ -121,7 +115,6 @@ async def test_what_it_cannot_renew_while_it_runs_it_renews_at_its_next_start(
     assert not running.seen("POST", SIGNED_IN)
 
 
-@not_yet
 async def test_who_was_thrown_out_is_asked_for_a_code_again(saved: Path, made: Made, world: World, running: Running) -> None:
     world.signins.revoke_access_tokens()
     world.signins.revoke_refresh_tokens()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from blinkarchive.simulator import Account, Running
 from tests.witness.newest import Installed
 
 _DRIVER = Path(__file__).parent / "driver.py"
-_LONGEST = 32 * 1024 * 1024
 CODE_WANTED = "a code is wanted"
 
 
@@ -40,44 +40,60 @@ class Made:
 
 
 class Witness:
-    """A running blinkpy."""
+    """A blinkpy in a process of its own."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    def __init__(self, made: Made) -> None:
+        self._made = made
+        self._process: subprocess.Popen[str] | None = None
 
     @classmethod
     @asynccontextmanager
     async def called(cls, made: Made, running: Running) -> AsyncIterator[Self]:
-        """Start a blinkpy that takes this simulator for Blink."""
-        process = await asyncio.create_subprocess_exec(
-            made.installed.python,
-            "-I",
-            _DRIVER,
-            str(urlsplit(running.url).port),
-            made.certificate,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=_LONGEST,
-        )
+        """A new process, until the block ends."""
+        witness = cls(made)
         try:
-            yield cls(process)
+            await witness.meet(running)
+            yield witness
         finally:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
+            witness.dismiss()
+
+    async def meet(self, running: Running) -> None:
+        """Take this simulator for Blink, and know nothing of any earlier one."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [self._made.installed.python, "-I", _DRIVER, self._made.certificate],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        await self.tell("meet", port=urlsplit(running.url).port)
+
+    def dismiss(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
 
     async def tell(self, do: str, /, **words: Any) -> Any:
         """Give an order of the driver and wait for its answer. Raises `Raised` when blinkpy raised."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"do": do, **words}).encode() + b"\n")
-        await self._process.stdin.drain()
-        line = await self._process.stdout.readline()
-        assert line, "blinkpy's process has ended; its last words are on stderr"
+        try:
+            line = await asyncio.to_thread(self._say, json.dumps({"do": do, **words}))
+            assert line, "blinkpy's process has ended; its last words are on stderr"
+        except BaseException:  # an order that is not answered yet must not be answered to the next one who asks
+            self.dismiss()
+            raise
         said: dict[str, Any] = json.loads(line)
         if "raised" in said:
             raise Raised(said["raised"], said["words"])
         return said["answer"]
+
+    def _say(self, order: str) -> str:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(order, file=self._process.stdin, flush=True)
+        return self._process.stdout.readline()
 
     async def raised_by(self, do: str, /, **words: Any) -> str:
         """Give an order, and name the exception that blinkpy raised; "" for none."""
