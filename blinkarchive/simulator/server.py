@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import tempfile
@@ -84,7 +85,18 @@ class Simulator:
                 url = f"{'https' if tls else 'http'}://{host}:{runner.addresses[0][1]}"
                 yield Running(url=url, world=self.world, log=journal.exchanges, footage=footage)
             finally:
-                await runner.cleanup()
+                await _end(runner, tls)
+
+
+async def _end(runner: web.AppRunner, tls: ssl.SSLContext | None) -> None:
+    """Stop serving. https would wait half a minute for each client to say good-bye too: whoever has not said it is cut off."""
+    connections = runner.server.connections if runner.server and tls else []
+    transports = [connection.transport for connection in connections]
+    await runner.cleanup()
+    for transport in transports:
+        if transport is not None:
+            transport.abort()
+    await asyncio.sleep(0)  # they close in the loop's next turn
 
 
 def _app(world: World, footage: Footage, journal: Journal) -> web.Application:
