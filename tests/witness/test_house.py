@@ -52,7 +52,9 @@ async def test_every_camera_of_every_family_is_found_with_its_attributes(owner: 
         assert told["online"] is True
         assert told["serial"]
         assert told["version"]
-        assert told["thumbnail"].startswith(f"https://rest-{world.account.tier}.immedia-semi.com/")
+        path, ending = ("/media/production/", ".jpg") if true.type == "white" else ("/api/v3/media/", "&ext=")
+        assert told["thumbnail"].startswith(f"https://rest-{world.account.tier}.immedia-semi.com{path}")
+        assert told["thumbnail"].endswith(ending)
 
 
 async def test_those_with_a_battery_tell_of_it(owner: Witness, world: World) -> None:
