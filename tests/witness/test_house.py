@@ -161,3 +161,20 @@ async def test_a_module_does_one_thing_at_a_time(owner: Witness, world: World) -
     assert (first["status"], first["gave"]["command"]) == (200, "thumbnail")
     assert (second["status"], second["gave"]["code"]) == (409, 307)
     assert other["status"] == 200
+
+
+async def test_a_module_that_is_away_is_offline_and_does_nothing(witness: Witness, world: World) -> None:
+    module = network(world.account, "Lake House").sync_modules[0]
+    module.online = False
+    await witness.start(world.account)
+    assert {name: system["online"] for name, system in (await witness.tell("systems")).items() if name != "Kitchen"} == {
+        "Home": True,
+        "Lake House": False,
+    }
+    jetty = camera(world.account, "Jetty")
+    asked = await witness.tell("ask", path=f"/network/{jetty.network.id}/camera/{jetty.id}/disable")
+    await settled(world)
+    where = [jetty.network.id, asked["gave"]["id"]]
+    told = await witness.tell("api", function="request_command_status", words=where)
+    assert (told["gave"]["status_code"], told["gave"]["complete"]) == (908, False)
+    assert jetty.enabled

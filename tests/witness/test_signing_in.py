@@ -123,6 +123,15 @@ async def test_who_was_thrown_out_is_asked_for_a_code_again(saved: Path, made: M
         assert await second.tell("code", code=world.account.code) is True
 
 
+async def test_a_token_that_was_revoked_is_refused_everywhere(witness: Witness, world: World, running: Running) -> None:
+    world.account.second_factor = "none"
+    await witness.start(world.account)
+    world.signins.revoke_access_tokens()
+    for function in ("request_networks", "request_user", "request_videos", "request_camera_usage"):
+        assert await witness.raised_by("api", function=function, words=[]) == "UnauthorizedError"
+        assert running.log[-1].status == 401
+
+
 async def test_too_many_passwords_lock_the_account(witness: Witness, world: World, running: Running) -> None:
     world.rules.signin_limit = 2
     assert [await witness.start(world.account, "a-guess") for _ in range(2)] == [False, False]
