@@ -90,5 +90,6 @@ def _run(*argv: str | Path) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _FailedError(str(error)) from error
     if done.returncode != 0:
-        raise _FailedError(" ".join(done.stderr.split())[-300:] or f"exit code {done.returncode}")
+        last = [line[-100:] for line in done.stderr.splitlines() if line.strip()][-3:]
+        raise _FailedError(" | ".join(last) or f"exit code {done.returncode}")
     return done.stdout

@@ -440,6 +440,7 @@ async def test_who_logs_out_is_told_so(owner: Witness) -> None:
 
 
 async def test_a_command_is_followed_until_it_is_done(owner: Witness, world: World) -> None:
+    world.rules.command_time = 1.0
     yard = camera(world.account, "Back Yard")
     asked = (await owner.tell("ask", path=f"/network/{yard.network.id}/camera/{yard.id}/thumbnail"))["gave"]
     assert misfits(ROW | {"command": "thumbnail", "state_condition": "new", "stage_vs": None}, asked) == []
