@@ -316,7 +316,7 @@ ELSEWHERE = {
     "request_local_storage_clip": "test_a_stick_answers_in_its_shapes",
     "request_local_storage_manifest": "test_a_stick_answers_in_its_shapes",
     "request_login": "test_the_old_way_to_sign_in_is_closed",
-    "request_logout": "test_who_logs_out_is_told_so",
+    "request_logout": "test_signing_in.py",
     "wait_for_command": "test_a_command_is_followed_until_it_is_done",
 }
 """Calls that are not in the table, and where else they are looked at."""
@@ -433,10 +433,6 @@ async def test_the_old_way_to_sign_in_is_closed(owner: Witness, world: World) ->
     login = {"username": world.account.username, "password": world.account.password}
     said = await owner.tell("api", function="request_login", words=["https://api.oauth.blink.com/oauth/token", login])
     assert (said["status"], said["gave"]["error"]) == (401, "unsupported_grant_type")
-
-
-async def test_who_logs_out_is_told_so(owner: Witness) -> None:
-    assert await owner.tell("api", function="request_logout", words=[]) == {"gave": {"message": "logout"}}
 
 
 async def test_a_command_is_followed_until_it_is_done(owner: Witness, world: World) -> None:

@@ -100,6 +100,16 @@ async def test_a_system_is_disarmed_and_armed(owner: Witness, world: World, name
     assert [other.armed for other in others] == before
 
 
+async def test_a_system_whose_cameras_do_not_watch_cannot_be_armed(owner: Witness, world: World) -> None:
+    lake = network(world.account, "Lake House")
+    await owner.tell("arm_camera", name="Jetty", on=False)
+    assert (await owner.tell("arm_system", name="Lake House", on=True))["code"] == 304
+    assert lake.armed is False
+    await owner.tell("arm_camera", name="Jetty", on=True)
+    await owner.tell("arm_system", name="Lake House", on=True)
+    assert lake.armed is True
+
+
 @every_camera
 async def test_a_camera_is_told_not_to_watch_and_to_watch_again(owner: Witness, world: World, name: str) -> None:
     true = camera(world.account, name)

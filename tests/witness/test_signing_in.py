@@ -115,6 +115,12 @@ async def test_what_it_cannot_renew_while_it_runs_it_renews_at_its_next_start(
     assert not running.seen("POST", SIGNED_IN)
 
 
+async def test_who_has_logged_out_is_asked_for_a_code_again(saved: Path, witness: Witness, made: Made, running: Running) -> None:
+    assert await witness.tell("api", function="request_logout", words=[]) == {"gave": {"message": "logout"}}
+    async with Witness.called(made, running) as second:
+        assert await second.tell("start", file=str(saved)) == CODE_WANTED
+
+
 async def test_who_was_thrown_out_is_asked_for_a_code_again(saved: Path, made: Made, world: World, running: Running) -> None:
     world.signins.revoke_access_tokens()
     world.signins.revoke_refresh_tokens()

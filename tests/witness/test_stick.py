@@ -76,6 +76,28 @@ async def test_a_clip_that_was_not_uploaded_is_not_there(owner: Witness, module:
     assert (await owner.tell("read", path=path))["gave"]["code"] == 700
 
 
+async def test_a_clip_that_has_gone_meanwhile_is_not_fetched(owner: Witness, module: SyncModule, tmp_path: Path) -> None:
+    gone = module.stick.clips[0]
+    module.stick.remove(gone)
+    file = tmp_path / "gone.mp4"
+    assert await owner.tell("fetch_from_stick", name=SYSTEM, clip=gone.number, file=str(file)) is False
+    assert not file.exists()
+
+
+async def test_without_a_subscription_what_is_recorded_is_found_on_the_stick(
+    owner: Witness, module: SyncModule, world: World, tmp_path: Path
+) -> None:
+    world.account.subscription = False
+    await owner.tell("record", name="Back Yard")
+    new = module.stick.clips[0]
+    await owner.tell("refresh")
+    told = (await owner.tell("cameras"))["Back Yard"]
+    assert "/local_storage/" in told["video"]
+    assert told["last_record"] == new.created_at.isoformat()
+    await owner.tell("save_video", name="Back Yard", file=str(tmp_path / "new.mp4"))
+    assert (tmp_path / "new.mp4").read_bytes() == new.film()
+
+
 async def test_a_clip_is_deleted_from_a_stick(owner: Witness, module: SyncModule, world: World) -> None:
     gone, *kept = module.stick.clips
     assert await owner.tell("delete_from_stick", name=SYSTEM, clip=gone.number) is True
