@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import ssl
 from pathlib import Path
 from typing import Literal
 
 import pytest
+import trustme
 
-from blinkarchive.simulator import AccountPlan, CameraPlan, NetworkPlan, Running, SyncModulePlan, World, WorldPlan
+from blinkarchive.simulator import AccountPlan, CameraPlan, NetworkPlan, Running, Simulator, SyncModulePlan, World, WorldPlan
 from tests.witness.witness import CODE_WANTED, Made, Witness
 
 SIGNED_IN = "/oauth/v2/signin"
@@ -54,6 +56,15 @@ async def test_it_is_led_here_by_blinks_own_names(witness: Witness, world: World
         "rest-prod.immedia-semi.com",
         f"rest-{world.account.tier}.immedia-semi.com",
     ]
+
+
+async def test_it_believes_no_certificate_but_that_of_our_authority(made: Made, world: World) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("api.oauth.blink.com").configure_cert(tls)
+    login = {"username": world.account.username, "password": world.account.password}
+    async with Simulator(world).serving(tls=tls) as stranger, Witness.called(made, stranger) as careful:
+        assert await careful.raised_by("start", **login) == "ClientConnectorCertificateError"
+    assert not stranger.log
 
 
 async def test_a_wrong_password_lets_nobody_in(witness: Witness, world: World, running: Running) -> None:
