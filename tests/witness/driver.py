@@ -26,7 +26,7 @@ from blinkpy.auth import Auth  # type: ignore[import-not-found]
 from blinkpy.blinkpy import Blink, BlinkTwoFARequiredError  # type: ignore[import-not-found]
 
 HOSTS = ("api.oauth.blink.com", ".immedia-semi.com")
-WAIT = 0.05
+WAIT = 0.02
 """Seconds, wherever blinkpy waits."""
 
 

@@ -15,7 +15,7 @@ from blinkarchive.simulator import (
     WorldPlan,
 )
 
-QUICKLY = 0.1
+QUICKLY = 0.05
 
 
 def house(*, local_clips: int = 0) -> World:
