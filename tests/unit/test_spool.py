@@ -229,7 +229,7 @@ async def test_ids_of_any_length_and_letters_have_a_file_of_their_own(tmp_path: 
 
 def test_a_stop_right_after_the_last_step_closes_nobody_elses_file(tmp_path: Path) -> None:
     """A descriptor's number is given to the next file that is opened: closing it twice would close that one."""
-    writing = _Writing(tmp_path, Files())
+    writing = _Writing(tmp_path / ".0.part", Files())
     writing.hold(INDEX_LAST)
     content = writing.finish("name", len(INDEX_LAST))
     others = [os.open(content.path, os.O_RDONLY) for _ in range(20)]
