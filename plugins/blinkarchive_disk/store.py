@@ -22,7 +22,7 @@ from blinkarchive_disk.telling import told, where_folders_can_be_synced
 CHUNK = 256 * 1024
 """Bytes copied at a time."""
 
-READ = 256 * 1024
+READ = 128 * 1024
 """Bytes read back, or handed over, at a time."""
 
 PAGE = 256
