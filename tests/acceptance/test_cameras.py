@@ -446,3 +446,16 @@ async def test_doctor_tells_of_modules_and_sticks(house_of: Houses) -> None:
         "found": "online; stick memory_full, 100% used",
         "advice": "make room on the stick",
     }
+
+
+async def test_doctor_never_signs_in_anew(house_of: Houses) -> None:
+    here = world()
+    here.rules.access_token_life = 60.0
+    async with house_of(here) as house:
+        await house("cameras")
+        here.faults.add("token.invalid-grant", times=0)
+        done = await house("doctor", "--json")
+        assert len(house.cloud.seen("POST", "/oauth/v2/signin")) == 1
+    assert done.code == 1, done.out
+    [check] = [check for check in done.report["checks"] if check["what"] == "modules of a0"]
+    assert (check["verdict"], check["advice"]) == ("fail", "blinkarchive login --account a0")
