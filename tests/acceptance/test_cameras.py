@@ -131,20 +131,28 @@ class TestCameras:
             assert shown[name] == value, name
         assert [each["account"] for each in one["cameras"]] == ["a1", "a1"]
 
-    async def test_a_terminal_of_80_columns_shows_whole_words(self, house_of: Houses, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("COLUMNS", "80")
-        monkeypatch.setenv("NO_COLOR", "1")
+    async def test_a_terminal_gets_whole_words_however_narrow_and_colours_if_it_wants_them(
+        self, house_of: Houses, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        shown = {}
         async with house_of(world()) as house:
             for name, value in house.environment.items():
                 monkeypatch.setenv(name, value)
-            code, shown = await at_a_terminal("--config", house.config, "cameras", answers=[])
-        assert code == 0, shown
-        lines = shown.splitlines()
+            for columns in ("80", "200", "200 NO_COLOR"):
+                monkeypatch.setenv("COLUMNS", columns.split()[0])
+                if columns.endswith("NO_COLOR"):
+                    monkeypatch.setenv("NO_COLOR", "1")
+                code, shown[columns] = await at_a_terminal("--config", house.config, "cameras", answers=[])
+                assert code == 0, shown
+        lines = shown["80"].splitlines()
         assert max(map(len, lines)) <= 80
-        assert "\x1b" not in shown
         assert "Front Door (Home)" in lines
         assert "  network Home, type lotus (doorbell), armed yes, status online, battery ok," in lines
+        assert len(shown["200"].splitlines()) == 5
+        green = "\x1b[32m"
+        assert [green in shown[columns] for columns in shown] == [False, True, False]
 
     async def test_an_account_that_cannot_be_read_hides_no_other(self, house_of: Houses) -> None:
         async with house_of(world(2)) as house:
@@ -452,7 +460,7 @@ async def test_doctor_never_signs_in_anew(house_of: Houses) -> None:
     here = world()
     here.rules.access_token_life = 60.0
     async with house_of(here) as house:
-        await house("cameras")
+        await house("login")
         here.faults.add("token.invalid-grant", times=0)
         done = await house("doctor", "--json")
         assert len(house.cloud.seen("POST", "/oauth/v2/signin")) == 1

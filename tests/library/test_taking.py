@@ -104,6 +104,12 @@ async def test_of_two_new_clips_it_is_the_one_that_was_asked_for(clip: Asking, w
     assert await bytes_of(taken) == asked.film()
 
 
+async def test_a_clip_that_was_asked_for_a_moment_ago_is_not_taken_for_it(clip: Asking, world: World, clock: ManualClock) -> None:
+    world.account.record(camera(world, "Bell"), clock.now() - timedelta(minutes=1), source="liveview")
+    taken = await clip("Bell")
+    assert await bytes_of(taken) == world.account.clips[0].film()
+
+
 async def test_a_clip_of_another_camera_is_not_taken_for_it(clip: Asking, world: World) -> None:
     world.faults.add("control.lie")
     sees_something_soon(world, "Kitchen")
