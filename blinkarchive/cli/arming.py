@@ -43,7 +43,7 @@ async def _switched(session: Session, config: Config, name: str, account: str | 
 
     found = house.network_or_camera(name, await house.all_of(config, account))
     async with wiring.signed_in(config, found.house.account) as client:
-        house.waiting(session, f"{'Arming' if arm else 'Disarming'} {_called(found)} …")
+        house.waiting(session, found, f"{'Arming' if arm else 'Disarming'} {_called(found)} …")
         with house.advised():
             await _ask(client, found, arm=arm)
             await retry(lambda: _see(client, found, arm=arm), clock=Clock(), pauses=SHOWN)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import click
 
 from blinkarchive.blink.names import Entry, Named
+from blinkarchive.blink.wire import Camera
 from blinkarchive.cli.exits import Exit, exit_for
 from blinkarchive.cli.login import account_of
 from blinkarchive.cli.session import Session
@@ -24,7 +25,7 @@ from blinkarchive.errors import BlinkArchiveError, Busy, CommandFailed, CommandU
 from blinkarchive.retry import Patience, retry
 
 if TYPE_CHECKING:
-    from blinkarchive.blink import Camera, Client, Homescreen, Network
+    from blinkarchive.blink import Client, Homescreen, Network
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -164,10 +165,14 @@ def _one(name: str, houses: list[House], things: Callable[[House], Named[T]]) ->
     return next((Found(house=house, name=called, thing=things(house)[called]) for house, called in hits), None)
 
 
-def waiting(session: Session, line: str) -> None:
-    """Tell a person at a terminal what is being waited for."""
+def waiting(session: Session, found: Found[Network] | Found[Camera], line: str) -> None:
+    """Tell a person at a terminal what is waited for; and anybody, that it may be in vain."""
     if is_terminal(sys.stderr):
         session.say(line)
+    network = found.thing.network_id if isinstance(found.thing, Camera) else found.thing.id
+    for module in found.house.home.sync_modules:
+        if module.network_id == network and module.status == "offline":
+            session.say(f"Its sync module {printable(module.name)} is offline, so this may take two minutes, and not be done.")
 
 
 def _called(things: Named[Any], name: str) -> list[str]:

@@ -58,7 +58,7 @@ async def _recorded(
 
     found = house.camera(camera, await house.all_of(config, account))
     async with wiring.signed_in(config, found.house.account) as client:
-        house.waiting(session, f"{printable(found.name)} records …")
+        house.waiting(session, found, f"{printable(found.name)} records …")
         with house.advised():
             if to is None:
                 await client.control.record(found.thing)

@@ -50,7 +50,7 @@ async def _taken(
 
     found = house.camera(camera, await house.all_of(config, account))
     async with wiring.signed_in(config, found.house.account) as client:
-        house.waiting(session, f"{printable(found.name)} takes a picture …")
+        house.waiting(session, found, f"{printable(found.name)} takes a picture …")
         with house.advised():
             taken = await taking.picture(client, found.thing, clock=Clock())
         return found, await output.write(taken, to, name=found.name, ending=".jpg")

@@ -12,6 +12,7 @@ from blinkarchive.blink import wire
 from blinkarchive.blink.wire import Camera, Family, Homescreen, Network, Signals, StorageStatus, SyncModule
 from blinkarchive.cli import arming, cameras, doctor, house, networks, output, words
 from blinkarchive.cli.house import House
+from blinkarchive.cli.session import Session
 from blinkarchive.errors import Busy, CommandFailed, CommandUnfinished, ConfigError, SourceError
 
 ROOT = Path(__file__).parents[2]
@@ -207,6 +208,17 @@ class TestAdvice:
         with pytest.raises(SourceError) as met, house.advised():
             raise error
         assert told in "\n".join(met.value.__notes__)
+
+    @pytest.mark.parametrize("name", ["Home", "Front Door (Home)"])
+    def test_a_module_that_is_offline_is_told_before_it_is_waited_for(
+        self, name: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for status, times in (("online", 0), ("offline", 1)):
+            module = SyncModule(id=9, network_id=1, name="Mine", status=status)
+            there = home("home", HOME, CABIN, DOOR, OTHER_DOOR, module)
+            house.waiting(Session(), house.network_or_camera(name, [there]), "Arming …")
+            house.waiting(Session(), house.network_or_camera("Cabin", [there]), "Arming …")
+            assert capsys.readouterr().err.count("Its sync module Mine is offline, so this may take two minutes") == times
 
     def test_a_camera_that_is_armed_in_vain_names_its_network(self) -> None:
         assert arming._disarmed_network(house.network_or_camera("12", [HOUSE])) == "Cabin"
