@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from blinkarchive.blink.sync_module import bare
@@ -109,7 +110,7 @@ def _in_the_cloud(client: Client, items: list[MediaItem]) -> Taken:
 async def _listed(client: Client, since: datetime, clock: Clock) -> list[MediaItem]:
     items: list[MediaItem] = []
     for number in range(1, MOST_PAGES + 1):
-        page = await retry(lambda number=number: client.media_page(since, number), clock=clock)  # type: ignore[misc]
+        page = await retry(partial(client.media_page, since, number), clock=clock)
         if not page.items and not page.malformed:
             break
         items += page.items

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -89,7 +90,7 @@ def verb(session: Session, account: str | None) -> Exit:
 async def _read(account: str, client: Client) -> list[Row]:
     there = await house.look(account, client)
     unit = await _unit(client)
-    newest = await _newest(client, {camera.id for camera in there.home.cameras})
+    newest = await _newest(account, client, {camera.id for camera in there.home.cameras})
     rows = []
     for name, camera in there.cameras.items():
         called, network = there.network(camera.network_id)
@@ -119,17 +120,22 @@ async def _unit(client: Client) -> str | None:
     return unit if unit in ("F", "C") else None
 
 
-async def _newest(client: Client, cameras: set[int]) -> Mapping[int, MediaItem]:
-    """The newest clip of each camera, as far as the first pages of the list tell."""
+async def _newest(account: str, client: Client, cameras: set[int]) -> Mapping[int, MediaItem]:
+    """The newest clip of each camera, as far as the first pages of the list tell. Without them, a camera is still a camera."""
     newest: dict[int, MediaItem] = {}
-    for number in range(1, PAGES + 1):
-        page = await retry(lambda number=number: client.media_page(_BEGINNING, number), clock=Clock(), patience=Patience())  # type: ignore[misc]
-        for item in page.items:
-            if item.device_id in cameras and item.media and not item.deleted:
-                known = newest.get(item.device_id)
-                newest[item.device_id] = item if known is None else max(known, item, key=lambda one: one.created_at)
-        if cameras <= newest.keys() or not (page.items or page.malformed):
-            break
+    try:
+        for number in range(1, PAGES + 1):
+            page = await retry(partial(client.media_page, _BEGINNING, number), clock=Clock(), patience=Patience())
+            for item in page.items:
+                if item.device_id in cameras and item.media and not item.deleted:
+                    known = newest.get(item.device_id, item)
+                    newest[item.device_id] = max(known, item, key=lambda one: one.created_at)
+            if cameras <= newest.keys() or not (page.items or page.malformed):
+                break
+    except LoginNeeded:
+        raise
+    except SourceError as error:
+        log.warning("the last clips are not known", extra={"account": account, "because": str(error)})
     return newest
 
 

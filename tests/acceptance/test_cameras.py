@@ -167,16 +167,25 @@ class TestCameras:
             house.cloud.world.faults.add("homescreen.status", status=500, times=0)
             refused(await house("cameras", "--account", "a0"), 1, "Error: account a0: ", "HTTP 500")
 
-    async def test_a_unit_that_is_not_told_and_a_list_that_is_short_leave_what_is_known(self, house_of: Houses) -> None:
+    async def test_a_unit_and_clips_that_are_not_told_leave_what_is_known(self, house_of: Houses) -> None:
+        here = world()
+        async with house_of(here) as house:
+            here.faults.add("owner.status", status=500, times=0)
+            assert "68 °?" in (await house("cameras")).out
+            here.faults.add("list.status", status=500, times=0)
+            done = await house("cameras", "--json")
+        assert (done.code, done.err.count("the last clips are not known")) == (0, 1)
+        [garage] = [each for each in done.report["cameras"] if each["name"] == "Garage"]
+        assert (garage["temperature"], garage["temperature_unit"], garage["last_clip_at"]) == (68, None, None)
+
+    async def test_of_the_list_no_more_than_four_pages_are_read(self, house_of: Houses) -> None:
         here = world()
         here.rules.page_size = 1
-        here.faults.add("owner.status", status=500, times=0)
         async with house_of(here) as house:
-            told = (await house("cameras", "--json")).report
-            shown = await house("cameras")
-        [garage] = [each for each in told["cameras"] if each["name"] == "Garage"]
-        assert (garage["temperature"], garage["temperature_unit"]) == (68, None)
-        assert "68 °?" in shown.out
+            told = (await house("cameras", "--json")).report["cameras"]
+            assert house.asked("/media/changed") == 4
+        newest = {clip.camera.id for clip in here.account.clips[:4]}
+        assert {each["id"] for each in told if each["last_clip_at"]} == newest
 
     async def test_a_reader_that_has_gone_is_no_failure(self, house_of: Houses) -> None:
         async with house_of(world()) as house:
