@@ -6,6 +6,7 @@ tile it to the last byte, and a film needs both its index (`moov`) and its pictu
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable
 from typing import TypeAlias
@@ -19,6 +20,11 @@ Read: TypeAlias = Callable[[int, int], bytes]
 """Gives the bytes of a file from an offset, so many or what there is."""
 
 _MOST_BOXES = 100_000
+
+
+def reader(fd: int) -> Read:
+    """Reads a file by its descriptor."""
+    return lambda at, length: os.pread(fd, length, at)
 
 
 def check_first(data: bytes) -> None:

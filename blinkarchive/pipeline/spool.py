@@ -111,7 +111,7 @@ class Spool:
             with path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 size = file.tell()
-                mp4.check(_reader(file.fileno()), size)
+                mp4.check(mp4.reader(file.fileno()), size)
         except (OSError, BadClip):
             return None
         whole = spooled is not None and sha256.startswith(spooled["sha256"])
@@ -272,7 +272,7 @@ class _Writing:
         assert self._fd is not None
         if (written := os.fstat(self._fd).st_size) != self.size:
             raise ArchiveError(f"the spool wrote {written} of {self.size} bytes")
-        mp4.check(_reader(self._fd), self.size, size_is_proven=length is not None)
+        mp4.check(mp4.reader(self._fd), self.size, size_is_proven=length is not None)
         self._files.sync(self._fd)
         path = self._temp.with_name(f"{name}~{self.sha256[:32]}")
         self._files.rename(self._temp, path)
@@ -291,10 +291,6 @@ class _Writing:
         fd, self._fd = self._fd, None  # closed once: its number may be somebody else's right after
         if fd is not None:
             os.close(fd)
-
-
-def _reader(fd: int) -> mp4.Read:
-    return lambda at, length: os.pread(fd, length, at)
 
 
 def _name(clip: ClipId) -> str:
