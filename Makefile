@@ -62,7 +62,7 @@ bench: $(READY) ## measure it beside others: ROADS="P2 P7" PAIRS=5
 	@$(PYTHON) -m benchmarks $(if $(PAIRS),--pairs $(PAIRS)) $(ROADS)
 
 clean: ## remove the environment and whatever tools left behind
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist benchmarks/.peers demo-archive
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist benchmarks/.peers .witness demo-archive
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml uv.lock Makefile

@@ -8,11 +8,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-from benchmarks.measure import CannotRun, Ran
+from benchmarks.measure import CannotRun, Command, Ran, Rival
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,8 @@ class Seen:
     others: int
     #: When the first of them came, in monotonic seconds.
     first: float | None
+    #: The seconds of processor time that all of them took.
+    cpu: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,21 @@ class Cloud:
         sizes = [file.stat().st_size for file in (folder / "clips").rglob("*.mp4")]
         if sizes != [self.size] * self.clips:
             raise CannotRun(f"{sizes.count(self.size)} whole clips of {self.clips} are there, and {len(sizes)} files")
+
+    def watched(self, rival: Rival) -> tuple[Rival, list[tuple[Ran, Seen]]]:
+        """The same rival, and a list that will hold each of its runs with what the cloud saw of it."""
+        looks: list[tuple[Ran, Seen]] = []
+
+        def ready(folder: Path) -> Command:
+            command = rival.ready(folder)
+            self.seen()
+            return command
+
+        def check(folder: Path, ran: Ran) -> None:
+            looks.append((ran, self.seen()))
+            rival.check(folder, ran)
+
+        return replace(rival, ready=ready, check=check), looks
 
     def _page(self, number: int) -> list[dict[str, str]]:
         address = f"{self.url}/api/v1/accounts/{self.account_id}/media/changed?since=1970-01-01T00:00:00Z&page={number}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from datetime import timedelta
 
 from blinkarchive.clock import Clock
@@ -44,12 +45,15 @@ async def main(asked: str) -> None:
                 "account_id": account.id,
             }
         )
+        looked = time.process_time()
         while await asyncio.to_thread(sys.stdin.readline):
-            _say(_seen(running))
+            now = time.process_time()
+            _say(_seen(running, now - looked))
             running.log.clear()
+            looked = now
 
 
-def _seen(running: Running) -> dict[str, object]:
+def _seen(running: Running, cpu: float) -> dict[str, object]:
     films = sum(exchange.path.endswith(".mp4") for exchange in running.log)
     pages = sum(exchange.path.endswith("/media/changed") for exchange in running.log)
     return {
@@ -57,6 +61,7 @@ def _seen(running: Running) -> dict[str, object]:
         "films": films,
         "others": len(running.log) - films - pages,
         "first": min((exchange.began for exchange in running.log), default=None),
+        "cpu": cpu,
     }
 
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 MB = 1_000_000
@@ -106,6 +107,6 @@ def take_turns(rivals: Sequence[Rival], rounds: int, scratch: Path) -> Rounds:
     return taken
 
 
-def ratio(rounds: Rounds, one: str, other: str) -> Spread:
-    """How long `one` took, as a multiple of what `other` took in the same round."""
-    return Spread.of([a.wall / b.wall for a, b in zip(rounds[one], rounds[other], strict=True)])
+def ratio(rounds: Rounds, one: str, other: str, of: Callable[[Ran], float] = attrgetter("wall")) -> Spread:
+    """How long `one` took (or another figure of a run), as a multiple of what `other` took in the same round."""
+    return Spread.of([of(a) / of(b) for a, b in zip(rounds[one], rounds[other], strict=True)])

@@ -145,9 +145,10 @@ class _Wrong(Exception):
 def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean "…"?` with the nearest known word, or else `; known: …`."""
     known = sorted(known)
-    close = get_close_matches(word.lower(), known, n=1)
+    by_lower = {one.lower(): one for one in known}
+    close = get_close_matches(word.lower(), by_lower, n=1)
     if close:
-        return f'; did you mean "{close[0]}"?'
+        return f'; did you mean "{by_lower[close[0]]}"?'
     return f"; known: {', '.join(known)}" if known else ""
 
 

@@ -16,8 +16,8 @@ class Files:
     """The real file system."""
 
     def create(self, path: Path, mode: int = 0o600) -> int:
-        """Open a file that must not exist yet, for writing; never through a symbolic link. Returns a descriptor."""
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        """Open a file that must not exist yet, to write and to read; never through a symbolic link. Returns a descriptor."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
 
     def write(self, fd: int, data: bytes | memoryview) -> None:
         """Write all of it, however many calls that takes."""

@@ -6,15 +6,25 @@ tile it to the last byte, and a film needs both its index (`moov`) and its pictu
 
 from __future__ import annotations
 
+import os
 import struct
-from typing import BinaryIO
+from collections.abc import Callable
+from typing import TypeAlias
 
 from blinkarchive.errors import BadClip
 
 FIRST = 12
 """How many bytes of a file `check_first` wants to see."""
 
+Read: TypeAlias = Callable[[int, int], bytes]
+"""Gives the bytes of a file from an offset, so many or what there is."""
+
 _MOST_BOXES = 100_000
+
+
+def reader(fd: int) -> Read:
+    """Reads a file by its descriptor."""
+    return lambda at, length: os.pread(fd, length, at)
 
 
 def check_first(data: bytes) -> None:
@@ -23,7 +33,7 @@ def check_first(data: bytes) -> None:
         raise BadClip(f"this is no MP4: it begins with {data[:FIRST]!r}")
 
 
-def check(file: BinaryIO, size: int, *, size_is_proven: bool = True) -> None:
+def check(read: Read, size: int, *, size_is_proven: bool = True) -> None:
     """Walk over the boxes of a whole file of `size` bytes. Raises `BadClip` when it is not a whole MP4.
 
     A last box may say that it goes "to the end of the file"; that end is believed only when somebody else
@@ -34,8 +44,7 @@ def check(file: BinaryIO, size: int, *, size_is_proven: bool = True) -> None:
     for _ in range(_MOST_BOXES):
         if at == size:
             break
-        file.seek(at)
-        head = file.read(16)
+        head = read(at, 16)
         if at == 0:
             check_first(head)
         length, kind = _box(head, at, size)
@@ -46,7 +55,7 @@ def check(file: BinaryIO, size: int, *, size_is_proven: bool = True) -> None:
         if at + length > size:
             raise BadClip(f"cut: the box {_name(kind)} at byte {at} needs {at + length - size} bytes more")
         if kind == b"moov":
-            _check_index(file, at, length)
+            _check_index(read, at, length)
         seen.add(kind)
         at += length
     else:
@@ -71,14 +80,13 @@ def _box(head: bytes, at: int, end: int) -> tuple[int, bytes]:
     return length, kind
 
 
-def _check_index(file: BinaryIO, at: int, length: int) -> None:
+def _check_index(read: Read, at: int, length: int) -> None:
     """A film's index holds at least one track, and its own boxes fill it."""
     end = at + length
     inner = at + 8
     tracks = 0
     while inner < end:
-        file.seek(inner)
-        size, kind = _box(file.read(16)[: end - inner], inner, end)
+        size, kind = _box(read(inner, 16)[: end - inner], inner, end)
         if size == 0 or inner + size > end:
             raise BadClip(f"damaged: the box {_name(kind)} at byte {inner} is longer than the index around it")
         tracks += kind == b"trak"

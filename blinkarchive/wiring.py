@@ -10,7 +10,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -251,17 +251,16 @@ class _Run:
         wanted = _wanted(self._ask.sources, self._config.sources, "source")
         sources: list[Source] = []
         for account in self._config.accounts.values():
-            pace = Pace(account.pace, self._clock)
-            blink = await stack.enter_async_context(_blink(account, self._state.account(account.name), self._clock, pace))
+            pace, patience = Pace(account.pace, self._clock), self._patience[account.name]
+            opening = signed_in(self._config, account.name, clock=self._clock, pace=pace, patience=patience)
             try:
-                await _signed_in(blink, account, clock=self._clock, patience=self._patience[account.name])
+                blink = await stack.enter_async_context(opening)
             except BlinkArchiveError as error:  # also a token file that cannot be written: the other accounts go on
                 self._progress.complete = False
                 self._progress.trouble(f"account {account.name}", str(error))
                 if isinstance(error, LoginNeeded):
                     self._progress.login_needed.append(account.name)
                 continue
-            patience = self._patience[account.name]
             if SourceName.CLOUD in wanted:
                 sources.append(MediaList(account.name, blink, pace=pace, patience=patience, clock=self._clock))
             if SourceName.SYNC_MODULE in wanted:
@@ -285,6 +284,30 @@ def _servers(account: AccountConfig) -> Endpoints:
 
 def _blink(account: AccountConfig, tokens: Path, clock: Clock, pace: Pace) -> AbstractAsyncContextManager[Client]:
     return client.Client.open(tokens, servers=_servers(account), before_request=pace.request, clock=clock)
+
+
+@asynccontextmanager
+async def signed_in(
+    config: Config,
+    account: str,
+    *,
+    clock: Clock | None = None,
+    pace: Pace | None = None,
+    patience: Patience | None = None,
+    by_password: bool = True,
+) -> AsyncIterator[Client]:
+    """An account's client, at the account's pace, signed in without a person: by what is saved, else, unless that is not
+    wanted, by the password.
+
+    Neither an archive nor its lock is needed: a run that goes on is not disturbed. Raises `LoginNeeded` or another
+    `SourceError`, and `ConfigError` when the password cannot be read.
+    """
+    chosen, state, clock = config.accounts[account], State(folder=config.archive.state), clock or Clock()
+    state.make()
+    async with _blink(chosen, state.account(account), clock, pace or Pace(chosen.pace, clock)) as blink:
+        unattended = chosen if by_password else replace(chosen, password=None)
+        await _signed_in(blink, unattended, clock=clock, patience=patience or Patience())
+        yield blink
 
 
 async def _signed_in(blink: Client, account: AccountConfig, *, clock: Clock, patience: Patience) -> None:

@@ -41,6 +41,14 @@ def nothing_left_running(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("_tasks_end")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which programs of others were witnesses."""
+    reports = (report for reports in terminalreporter.stats.values() for report in reports)
+    said = {text for report in reports for name, text in getattr(report, "user_properties", ()) if name == "witness"}
+    for text in sorted(said):
+        terminalreporter.write_line(f"witness: {text}")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Unit tests first: the smallest failing test is the one to read."""
     items.sort(key=lambda item: "unit" not in item.path.parts)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from benchmarks.cloud import Cloud
-from benchmarks.measure import CannotRun, Command, Rival
+from benchmarks.measure import CannotRun, Command, Ran, Rival
 
 HERE = Path(__file__).parent
 INSTALLED = HERE.parent / ".peers"
@@ -16,9 +17,9 @@ BLINKPY = "blinkpy==0.25.9"
 
 
 def needs(program: str) -> None:
-    """Raises `CannotRun` when a program is not on this machine."""
+    """Raises `CannotRun` when a program is not on this machine. What belongs to the system, its owner installs."""
     if shutil.which(program) is None:
-        raise CannotRun(f"{program} is not installed")
+        raise CannotRun(f"there is no `{program}` here (Debian, Ubuntu: apt install {program})")
 
 
 def version(*argv: str) -> str:
@@ -30,12 +31,13 @@ def version(*argv: str) -> str:
     return " ".join(said.split()[:2])
 
 
-def curl(cloud: Cloud, *, at_once: int = 16, then: str = "") -> Rival:
+def curl(cloud: Cloud, *, at_once: int = 16, then: str = "", kept: bool = True) -> Rival:
     """curl, given the addresses and the token, so that it lists nothing; `then` is more shell, in the folder of the clips."""
     needs("curl")
 
     def ready(folder: Path) -> Command:
-        wanted = [f'url = "{cloud.url}{path}"\noutput = "{number}.mp4"' for number, path in enumerate(cloud.paths())]
+        names = [f"{number}.mp4" if kept else os.devnull for number in range(cloud.clips)]
+        wanted = [f'url = "{cloud.url}{path}"\noutput = "{name}"' for name, path in zip(names, cloud.paths(), strict=True)]
         orders = folder / "curl.config"
         orders.touch(mode=0o600)
         orders.write_text(
@@ -46,7 +48,12 @@ def curl(cloud: Cloud, *, at_once: int = 16, then: str = "") -> Rival:
         clips.mkdir()
         return Command(argv=["sh", "-ec", f"cd '{clips}'; {fetch}{'; ' + then if then else ''}"])
 
-    return Rival(name=f"curl {at_once}{', then ' + then if then else ''}", ready=ready, check=cloud.all_are_under)
+    def check(folder: Path, ran: Ran) -> None:
+        if kept:
+            cloud.all_are_under(folder, ran)
+
+    told = f"{', then ' + then if then else ''}{'' if kept else ', kept nowhere'}"
+    return Rival(name=f"curl {at_once}{told}", ready=ready, check=check)
 
 
 def curl_hashed(cloud: Cloud) -> Rival:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.cloud import cloud
-from benchmarks.measure import MB, CannotRun, ratio, take_turns
+from benchmarks.measure import MB, CannotRun, take_turns
 from benchmarks.ours import blinkarchive
 from benchmarks.report import Row
 
@@ -29,15 +29,9 @@ def measure(bench: Bench) -> Iterator[Row]:
             blinkarchive(near, named=NOT_FLUSHED, env={"LD_PRELOAD": library, "NOSYNC": "1"}),
             blinkarchive(near, named=SLOW, env={"LD_PRELOAD": library, "SLOWSYNC_US": "5000"}),
         ]
-        rounds = take_turns(rivals, bench.rounds(5), bench.scratch)
+        rounds = take_turns(rivals, bench.pairs, bench.scratch)
     for one, other, target in ((FLUSHED, NOT_FLUSHED, 1.3), (SLOW, FLUSHED, 2.0)):
-        yield Row(
-            road="P5",
-            what=f"500 x 1 MB, loopback: {one} / {other}",
-            figure=ratio(rounds, one, other),
-            target=target,
-            detail=bench.detail(rounds, one, other),
-        )
+        yield Row.of_race(rounds, one, other, road="P5", what=f"500 x 1 MB, loopback: {one} / {other}", target=target)
 
 
 def _compiled(scratch: Path) -> str:

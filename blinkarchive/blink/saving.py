@@ -19,8 +19,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-async def save(body: Body, path: Path, *, film: bool) -> int:
+async def save(body: Body, path: Path, *, film: bool, replace: bool = True) -> int:
     """Write a body to a file, in the place of what is there; of a film, its MP4 structure is proven first. Gives its size.
+
+    If it may not `replace` what is there, that stays as it is, and `FileExistsError` is raised.
 
     The bytes go to a file beside it, which takes its name when they are all there and durable. Raises `BadClip` for a body
     that is
@@ -36,9 +38,11 @@ async def save(body: Body, path: Path, *, film: bool) -> int:
             async for chunk in body.chunks:
                 await _in_thread(files.write, fd, chunk)
                 size += len(chunk)
-            await _in_thread(_finish, body, draft, path, fd, size, files, film)
+            await _in_thread(_finish, body, draft, path, fd, size, files, film, replace)
         finally:
             os.close(fd)
+    except FileExistsError:
+        raise
     except OSError as error:
         raise ArchiveError(f"{path} cannot be written: {error.strerror}") from error
     finally:
@@ -57,13 +61,15 @@ async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
         raise
 
 
-def _finish(body: Body, draft: Path, path: Path, fd: int, size: int, files: Files, film: bool) -> None:
+def _finish(body: Body, draft: Path, path: Path, fd: int, size: int, files: Files, film: bool, replace: bool) -> None:
     if size == 0 or (body.length is not None and size != body.length):
         raise BadClip(f"cut: {size} of {body.length} bytes came" if body.length else "an empty body came")
     if film:
         with draft.open("rb") as file:
-            mp4.check(file, size, size_is_proven=body.length is not None)
+            mp4.check(mp4.reader(file.fileno()), size, size_is_proven=body.length is not None)
     files.sync(fd)
+    if not replace:
+        os.close(files.create(path, 0o666))  # takes the name, or raises; not every file system has links
     files.rename(draft, path)
     files.sync_folder(path.parent)
 
@@ -74,7 +80,7 @@ async def is_film(path: Path) -> bool:
     def look() -> bool:
         try:
             with path.open("rb") as file:
-                mp4.check(file, path.stat().st_size)
+                mp4.check(mp4.reader(file.fileno()), path.stat().st_size)
         except (OSError, BadClip):
             return False
         return True

@@ -28,6 +28,11 @@ Moment = Annotated[datetime, Meta(tz=True)]
 
 RAW_SHOWN = 4000
 
+_STAMP = re.compile(r"(?:[?&]ts=|\A)(\d{9,14})(?:&|\Z)")
+_NAMED = re.compile(r"_(\d{4})_(\d\d)_(\d\d)__(\d\d)_(\d\d)(?:_(\d\d))?(?:[AP]M)?(?:\.jpg)?\Z")
+_MILLIS = 10**11
+"""A number of seconds is less than this, one of milliseconds is not."""
+
 
 class NotAsPromised(ValueError):
     """A body that is not what its address promises. The message says where, and shows no values."""
@@ -219,6 +224,21 @@ class Camera(Struct, frozen=True, kw_only=True):
             house = f"/api/v3/media/accounts/{account}/networks/{self.network_id}"
             return f"{house}/{self.type}/{self.id}/thumbnail/thumbnail.jpg?ts={text}&ext="
         return text if "?" in text or text.endswith(".jpg") else f"{text}.jpg"
+
+    @property
+    def pictured_at(self) -> datetime | None:
+        """When its picture was taken, as its address tells; None when it does not. Addresses without a zone are taken for UTC."""
+        text = str(self.thumbnail)
+        if stamp := _STAMP.search(text):
+            seconds = int(stamp[1])
+            return _at(seconds / 1000 if seconds >= _MILLIS else seconds)
+        if named := _NAMED.search(text):
+            year, month, day, hour, minute, second = (int(part or 0) for part in named.groups())
+            try:
+                return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+            except ValueError:
+                return None
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -573,6 +593,14 @@ def _local_clip(raw: Raw, *, newer: bool) -> LocalClip:
         raise NotAsPromised(_reason(error)) from None
     old = msgspec.convert(fields, _Strings, strict=False)
     return msgspec.convert(msgspec.to_builtins(old), LocalClip)
+
+
+def _at(seconds: float) -> datetime | None:
+    """A number of seconds since 1970 as a time; None for one that no calendar has."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _list(raw: Raw) -> list[Raw]:

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import click
 
-from blinkarchive.cli import accounts, running
+from blinkarchive.cli import accounts, networks, running
 from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.session import Session, Verb
 from blinkarchive.cli.words import count, length, record, size, table
 from blinkarchive.clock import Clock
 from blinkarchive.config import Config, SinkConfig, default_file, inline_secrets, options, readable_by_others
-from blinkarchive.errors import BlinkArchiveError, ConfigError, NothingArchived, PluginError, SinkError
+from blinkarchive.errors import BlinkArchiveError, ConfigError, LoginNeeded, NothingArchived, PluginError, SinkError
 from blinkarchive.interfaces import AnySinkType, Sink
 from blinkarchive.model import Content, Key, SinkName
 from blinkarchive.pipeline.lane import MARKER
@@ -37,6 +37,15 @@ CLOCK_OFF = timedelta(minutes=2)
 
 LOW_DISK = 10**9
 """Less free space than this, in bytes, is worth a warning."""
+
+
+STICKS = {
+    "memory_full": "make room on the stick",
+    "unmounted": "mount the stick with Blink's app",
+    "format_required": "the stick must be formatted with Blink's app",
+    "incompatible": "another stick is needed",
+}
+"""The states of a stick that want something done."""
 
 
 class Verdict(StrEnum):
@@ -59,9 +68,10 @@ class Check:
 @click.command(cls=Verb, name="doctor")
 @click.pass_obj
 def verb(session: Session) -> Exit:
-    """Check account, servers, sinks, clock, disk and config, and say what to do.
+    """Check account, servers, modules, sinks, clock, disk and config, and say what to do.
 
-    Asks Blink's servers one thing each, without signing in, and stores and removes a small object in every sink.
+    Asks Blink's servers one thing each, and the accounts that are signed in for their sync modules, without signing in anew;
+    and stores and removes a small object in every sink.
 
     Exit codes: 0 nothing failed, 1 something did, 2 the config cannot be read.
     """
@@ -86,6 +96,7 @@ async def _all(config: Config) -> list[Check]:
         await _index(config),
         *_accounts(config),
         *[check async for check in _servers(config)],
+        *[check async for check in _modules(config)],
         *[check async for check in _sinks(config, registry)],
     ]
 
@@ -205,6 +216,41 @@ def clock(off: timedelta) -> Check:
         found = f"{length(off.total_seconds())} off the server's"
         return Check(what="clock", verdict=Verdict.FAIL, found=found, advice="set the clock of this machine (NTP)")
     return Check(what="clock", verdict=Verdict.OK, found="agrees with the server's")
+
+
+async def _modules(config: Config) -> AsyncIterator[Check]:
+    """How the sync modules and their sticks are, as far as accounts that are signed in tell. No module is woken for it."""
+    from blinkarchive import wiring
+
+    for name, account in config.accounts.items():
+        if accounts.standing(config, account, Clock().now()).state is not accounts.SignIn.SIGNED_IN:
+            continue  # the account has a line of its own
+        what = f"modules of {name}"
+        try:
+            async with asyncio.timeout(DEADLINE), wiring.signed_in(config, name, by_password=False) as client:
+                rows = await networks.read(name, client)
+        except LoginNeeded as error:
+            yield Check(what=what, verdict=Verdict.FAIL, found=str(error), advice=f"blinkarchive login --account {name}")
+        except TimeoutError:
+            yield Check(what=what, verdict=Verdict.WARN, found=f"no answer within {length(DEADLINE)}")
+        except BlinkArchiveError as error:
+            yield Check(what=what, verdict=Verdict.WARN, found=str(error))
+        else:
+            for row in rows:
+                for one in row.modules:
+                    yield module(row.name, one)
+
+
+def module(network: str, one: networks.Module) -> Check:
+    """How a sync module and its stick are."""
+    found = f"{one.module.status or 'says nothing of itself'}; stick {networks.stick(one)}"
+    advice = ""
+    if one.module.status == "offline":
+        advice = "has it power, and is it in reach of the router?"
+    elif one.state in STICKS:
+        advice = STICKS[one.state]
+    what = f"module {one.module.name or one.module.id} of {network}"
+    return Check(what=what, verdict=Verdict.WARN if advice else Verdict.OK, found=found, advice=advice)
 
 
 async def _sinks(config: Config, registry: Registry) -> AsyncIterator[Check]:

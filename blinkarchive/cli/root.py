@@ -26,9 +26,15 @@ VERBS = {
     "run": "Archive what is new, once.",
     "status": "Say what is stored where, and what is pending and why.",
     "list": "List the archived clips and their copies.",
+    "cameras": "List the cameras: how they are, and what they saw last.",
+    "networks": "List the networks, their sync modules and the sticks in them.",
+    "snap": "Take a new picture with a camera.",
+    "record": "Let a camera record a clip.",
+    "arm": "Arm a network, or let a camera look for motion.",
+    "disarm": "Disarm a network, or let a camera look for motion no more.",
     "plugins": "List the kinds of sinks there are, with their options, and what failed to load.",
     "simulate": "Serve a simulated Blink cloud on this machine until stopped.",
-    "doctor": "Check account, servers, sinks, clock, disk and config.",
+    "doctor": "Check account, servers, modules, sinks, clock, disk and config.",
 }
 """The verbs, each a module of this package, in the order in which one meets them."""
 
@@ -107,7 +113,7 @@ def _ended(argv: Sequence[str]) -> int:
 
 def _told(error: BaseException) -> str:
     if is_ours(error):
-        return f"Error: {error}"
+        return "\n".join([f"Error: {error}", *getattr(error, "__notes__", ())])
     return f"Error: blinkarchive met a fault of its own ({type(error).__name__}: {error}); the same with -vv shows where."
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TextIO
@@ -13,8 +13,11 @@ from typing import TextIO
 from blinkarchive.secret import redact
 from blinkarchive.when import MachineZone
 
-TITLES = {"ok": "green", "warn": "yellow", "fail": "red"}
-"""The words of a check, and their colours on a terminal."""
+TITLES = {"ok": "green", "warn": "yellow", "fail": "red", "low": "yellow", "offline": "red"}
+"""The words of a check or a device, and their colours on a terminal."""
+
+NOTHING = "-"
+"""What a cell holds when nothing is known."""
 
 
 def data(line: str) -> bool:
@@ -50,8 +53,11 @@ def talk(line: str) -> None:
             sys.stderr.write(f"{redact(line)}\n")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on stdout: as wide as the terminal; without one, every row is one line."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, broad: bool = False) -> None:
+    """A table on stdout: as wide as the terminal; without one, every row is one line.
+
+    One that is `broad` has few words in many columns: where the terminal has no room for it, each row is a paragraph.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -63,12 +69,36 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         drawn.add_column(column, overflow="fold")
-    for row in rows:
-        drawn.add_row(*(Text(printable(cell), style=TITLES.get(cell, "")) for cell in row))
+    cells = [[printable(cell) for cell in row] for row in rows]
+    for row in cells:
+        drawn.add_row(*(Text(cell, style=TITLES.get(cell, "")) for cell in row))
+    if broad and console.measure(drawn, options=console.options.update(width=100_000)).maximum > console.width:
+        for row in cells:
+            for line in paragraph(columns, row, console.width):
+                data(line)
+        return
     with console.capture() as capture:
         console.print(drawn)
     for line in capture.get().splitlines():
         data(line.rstrip())
+
+
+def paragraph(columns: Sequence[str], row: Sequence[str], width: int) -> Iterator[str]:
+    """A row as lines that are so wide at most, where its words allow it: its first cell, and below, what is known of the rest."""
+    from rich.cells import cell_len
+
+    yield row[0]
+    line = ""
+    for column, cell in zip(columns[1:], row[1:], strict=True):
+        part = f"{column.lower()} {cell}"
+        if cell == NOTHING:
+            continue
+        if line and cell_len(f"{line}, {part}") > width - 3:
+            yield f"  {line},"
+            line = ""
+        line = f"{line}, {part}" if line else part
+    if line:
+        yield f"  {line}"
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -116,6 +146,22 @@ def age(moment: datetime, now: datetime) -> str:
     """How long ago a moment was, in words."""
     passed = now - moment
     return "just now" if passed < timedelta(seconds=1) else f"{length(passed.total_seconds())} ago"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """How long ago a moment was, in one unit: `just now`, `12 s ago`, `3 min ago`, `5 h ago`, `3 days ago`."""
+    passed = int((now - moment).total_seconds())
+    for seconds, unit in ((86400, "day"), (3600, "h"), (60, "min"), (1, "s")):
+        if passed >= (2 * seconds if unit == "day" else seconds):
+            number = passed // seconds
+            return f"{count(number, unit)} ago" if unit == "day" else f"{number} {unit} ago"
+    return "just now"
+
+
+def minute(when: datetime) -> str:
+    """A time in the zone of this machine, with its offset, to the minute: `2026-03-01 09:34 +01:00`."""
+    local = when.astimezone(MachineZone())
+    return f"{local:%Y-%m-%d %H:%M} {local.isoformat()[-6:]}"
 
 
 def moment(when: datetime) -> str:

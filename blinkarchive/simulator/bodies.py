@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from blinkarchive.simulator.commands import STAGES, Command
@@ -17,6 +18,7 @@ Body = dict[str, Any]
 _INSTALLED = "2022-03-06T18:05:40+00:00"
 AUTO_DELETE_DAYS = (3, 7, 14, 30, 60)
 _CLIENT = "unknown - 51.0 (29426569)"
+_OLD = ("white", "xt", "xt2")
 _ENABLED = {"arm": "enable", "disarm": "disable"}
 
 
@@ -72,12 +74,17 @@ def homescreen(account: Account, now: datetime) -> Body:
 
 def camera_thumbnail(account: Account, camera: Camera) -> str:
     """Where a camera's picture is: the old form, without `.jpg`, for old cameras; else the new one."""
-    if camera.type in ("white", "xt", "xt2"):
+    if camera.type in _OLD:
         network = camera.network.id
         name = camera.pictured_at.strftime("clip_x_%Y_%m_%d__%H_%M_%S")
         return f"/media/production/account/{account.id}/network/{network}/camera/{camera.id}/{name}"
     house = f"/api/v3/media/accounts/{account.id}/networks/{camera.network.id}"
     return f"{house}/{camera.type}/{camera.id}/thumbnail/thumbnail.jpg?ts={int(camera.pictured_at.timestamp())}&ext="
+
+
+def _bare_thumbnail(account: Account, camera: Camera) -> str | int:
+    """A camera's picture as its settings tell it: of all but old cameras, the time alone."""
+    return camera_thumbnail(account, camera) if camera.type in _OLD else int(camera.pictured_at.timestamp())
 
 
 def _network(network: Network, now: datetime) -> Body:
@@ -128,7 +135,7 @@ def _device(account: Account, camera: Camera, now: datetime) -> Body:
         "fw_version": "10.66",
         "enabled": camera.enabled,
         "thumbnail": camera_thumbnail(account, camera),
-        "status": "done",
+        "status": "done" if camera.reached else "offline",
         "local_storage_enabled": False,
         "local_storage_compatible": True,
     }
@@ -146,8 +153,8 @@ def _battery_camera(camera: Camera) -> Body:
     }
 
 
-def _wired(_: Camera) -> Body:
-    return {"onboarded": True, "status": "online"}
+def _wired(camera: Camera) -> Body:
+    return {"onboarded": True, "status": "online" if camera.reached else "offline"}
 
 
 def _doorbell(camera: Camera) -> Body:
@@ -158,10 +165,10 @@ _OF_A_FAMILY = {"cameras": _battery_camera, "owls": _wired, "doorbells": _doorbe
 
 
 def networks(account: Account) -> Body:
-    """The networks, in the older form."""
+    """The networks, in the older form. Those without a module are not onboarded: by that, clients know cameras without one."""
     return {
         "networks": [old_network(account, network) for network in account.networks],
-        "summary": {str(network.id): {"name": network.name, "onboarded": True} for network in account.networks},
+        "summary": {str(n.id): {"name": n.name, "onboarded": bool(n.sync_modules)} for n in account.networks},
     }
 
 
@@ -325,7 +332,7 @@ def battery_config(account: Account, camera: Camera, now: datetime) -> Body:
         "temp_max": 100,
         "temp_min": 32,
         "temperature": camera.temperature,
-        "thumbnail": camera_thumbnail(account, camera),
+        "thumbnail": _bare_thumbnail(account, camera),
         "type": camera.type,
         "unit_number": 1,
         "video_length": 30,
@@ -354,10 +361,14 @@ def flat_config(camera: Camera, now: datetime) -> Body:
         "retrigger_time": 10,
         "motion_sensitivity": 5,
         "motion_regions": 33554431,
+        "advanced_motion_regions": [4095] * 12,
         "early_termination": False,
         "early_termination_supported": True,
+        "early_notification": False,
+        "early_notification_compatible": True,
         "night_vision_control": "normal",
         "illuminator_enable": "auto",
+        "illuminator_enable_v2": "auto",
         "illuminator_duration": 1,
         "illuminator_intensity": 4,
         "record_audio_enable": True,
@@ -366,6 +377,7 @@ def flat_config(camera: Camera, now: datetime) -> Body:
         "video_recording_enable": True,
         "video_recording_optional": True,
         "flip_video": False,
+        "flip_video_compatible": True,
         "local_storage_enabled": False,
         "local_storage_compatible": True,
     }
@@ -413,7 +425,7 @@ def _row(account: Account, command: Command, now: float) -> Body:
         "state_stage": stage,
         "stage_is": None,
         "stage_lv": None,
-        **{f"stage_{name}": asked if number <= passed else None for number, name in enumerate(STAGES)},
+        **{f"stage_{name}": _reached(command, number) if number <= passed else None for number, name in enumerate(STAGES)},
         "state_condition": "new" if stage == "rest" else "done" if command.complete(now) else "running",
         "sm_ack": 1 if passed >= STAGES.index("sm") else None,
         "lfr_ack": 0 if command.complete(now) else None,
@@ -438,6 +450,15 @@ def _row(account: Account, command: Command, now: float) -> Body:
         "sync_module_id": command.module.id if command.module else None,
     }
     return row
+
+
+def _reached(command: Command, stage: int) -> str:
+    """When a command came to a stage."""
+    if not stage or command.ends == math.inf:
+        return stamp(command.asked_at)
+    share = max(0, stage - 1) / (len(STAGES) - 2)
+    waited = command.begins - command.asked_moment
+    return stamp(command.asked_at + timedelta(seconds=waited + share * (command.ends - command.begins)))
 
 
 def _settings(thing: Camera | Network, *keys: str) -> Body:
@@ -524,9 +545,31 @@ def user(account: Account, now: datetime) -> Body:
         "owner": True,
         "name": "",
         "user_access": "write",
-        "temp_units": "f",
+        "temp_units": account.temp_units,
         "type": "regular",
+        "force_password_reset": False,
+        "phone_number": None,
+        "phone_verified": True,
+        "verification_channel": "email",
         "locale": "en_US",
         "country_id": "DE",
         "account_id": account.id,
+    }
+
+
+def info(account: Account, client: int) -> Body:
+    """What the app asks when it begins."""
+    return {
+        "account_id": account.id,
+        "client_id": client,
+        "country": "DE",
+        "new_account": False,
+        "tier": account.tier,
+        "region": "eu",
+        "account_verification_required": False,
+        "phone_verification_required": False,
+        "client_verification_required": False,
+        "verification_channel": "phone",
+        "country_required": False,
+        "user": {"user_id": account.user_id, "country": "DE"},
     }

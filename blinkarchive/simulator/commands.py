@@ -32,6 +32,7 @@ class Command:
     camera: Camera | None
     asked_at: datetime
     #: On the world's monotonic clock; a command that never ends has an infinite end.
+    asked_moment: float
     begins: float
     ends: float
     #: What its end says: 0 is success.
@@ -100,6 +101,7 @@ class Commands:
             module=module,
             camera=camera,
             asked_at=self._clock.now(),
+            asked_moment=now,
             begins=begins,
             ends=ends,
             parts=[next(self._ids) for _ in range(parts)],

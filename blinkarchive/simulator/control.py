@@ -160,7 +160,9 @@ class Control:
         command = self._world.commands.get(network, int(request.match_info["command"]))
 
         async def usual() -> web.StreamResponse:
-            return as_json(bodies.progress(account, command, self._world.clock.monotonic()))
+            now = self._world.clock.monotonic()
+            self._world.timeline.settle()  # what is said to be done has happened
+            return as_json(bodies.progress(account, command, now))
 
         return await answer(request, self._world, Place.COMMAND, usual, Target(account=account.username))
 

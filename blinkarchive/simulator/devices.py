@@ -44,6 +44,12 @@ class Camera:
             return "owls"
         return "doorbells" if self.type == "lotus" else "cameras"
 
+    @property
+    def reached(self) -> bool:
+        """Whether its network's module, if it has one, hears it."""
+        modules = self.network.sync_modules
+        return not modules or any(module.online for module in modules)
+
     def picture(self, seed: int) -> Take:
         """What it saw when its picture was taken."""
         return Take(seed=seed, camera=self.id, clip=0, at=self.pictured_at, size=100_000)

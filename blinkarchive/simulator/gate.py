@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from aiohttp import web
 
 from blinkarchive.simulator.answers import INVALID_DEVICE_TYPE, Refusal, not_found, unauthorized
@@ -10,6 +12,7 @@ from blinkarchive.simulator.signins import Grant
 from blinkarchive.simulator.world import Account, World
 
 _SCHEME = "Bearer "
+_TIER = re.compile(r"rest-(\w+)\.immedia-semi\.com", re.ASCII)
 
 
 def bearer(request: web.BaseRequest) -> str | None:
@@ -32,9 +35,12 @@ class Gate:
         return grant
 
     def account(self, request: web.Request) -> Account:
-        """The account of the token."""
+        """The account of the token. Under the name of another account's host it is nobody's."""
         person = self.grant(request).person
-        return next(account for account in self._world.accounts if account is person)
+        account = next(account for account in self._world.accounts if account is person)
+        if (tier := _TIER.match(request.host)) and tier[1] not in (account.tier, "prod"):
+            raise unauthorized()
+        return account
 
     def account_in_path(self, request: web.Request) -> Account:
         """The account of the token, which must be the one in the path."""

@@ -178,9 +178,10 @@ class LocalStorage:
 
     def _brought(self, request: web.Request, module: SyncModule) -> Manifest:
         command = self._world.commands.get(module.network, int(request.match_info["command"]))
+        ended = command.complete(self._world.clock.monotonic())
+        self._world.timeline.settle()  # what has ended well has brought something
         if found := self._manifests.get(command):
             return found
-        ended = command.complete(self._world.clock.monotonic())
         raise Refusal(409, MANIFEST_FAILED if ended else MANIFEST_NOT_READY)
 
     def _clip(self, request: web.Request, account: Account, module: SyncModule, place: Place) -> tuple[LocalClip | None, Target]:

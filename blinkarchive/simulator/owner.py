@@ -25,6 +25,7 @@ class Owner:
         return [
             web.get("/user", self.user),
             web.get("/api/v1/account/options", self.options),
+            web.get("/api/v1/accounts/{account}/info", self.info),
             web.post("/api/v1/account/video_options", self.keep_for),
             web.get("/api/v1/accounts/{account}/notifications/configuration", self.notifications),
             web.post("/api/v1/accounts/{account}/notifications/configuration", self.notify),
@@ -42,6 +43,11 @@ class Owner:
             return as_json(bodies.user(account, self._world.clock.now()))
 
         return await answer(request, self._world, Place.OWNER, usual, Target(account=account.username))
+
+    async def info(self, request: web.Request) -> web.StreamResponse:
+        """What the app asks when it begins."""
+        account = self._gate.account_in_path(request)
+        return as_json(bodies.info(account, self._gate.grant(request).client_number))
 
     async def options(self, request: web.Request) -> web.StreamResponse:
         """What the app may offer."""

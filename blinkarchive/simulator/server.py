@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import ssl
 import tempfile
 from collections import deque
 from collections.abc import AsyncIterator
@@ -55,9 +57,12 @@ class Simulator:
         self.world = world
 
     @asynccontextmanager
-    async def serving(self, *, port: int = 0, host: str = "127.0.0.1", filmed: bool = False) -> AsyncIterator[Running]:
+    async def serving(
+        self, *, port: int = 0, host: str = "127.0.0.1", filmed: bool = False, tls: ssl.SSLContext | None = None
+    ) -> AsyncIterator[Running]:
         """Serve the world until the block ends; port 0 takes a free one. Raises `OSError` when the port is taken.
 
+        With `tls`, the context of a server with its certificate, it is served as https: for clients that know nothing else.
         Films are made when they are asked for first, or before anything is served, as many as are kept (`filmed`: a
         millisecond or two a film, which a measurement should not see), and kept in a temporary folder until the end.
         """
@@ -75,12 +80,23 @@ class Simulator:
             )
             await runner.setup()
             try:
-                site = web.TCPSite(runner, host, port)
+                site = web.TCPSite(runner, host, port, ssl_context=tls)
                 await site.start()
-                taken = runner.addresses[0][1]
-                yield Running(url=f"http://{host}:{taken}", world=self.world, log=journal.exchanges, footage=footage)
+                url = f"{'https' if tls else 'http'}://{host}:{runner.addresses[0][1]}"
+                yield Running(url=url, world=self.world, log=journal.exchanges, footage=footage)
             finally:
-                await runner.cleanup()
+                await _end(runner, tls)
+
+
+async def _end(runner: web.AppRunner, tls: ssl.SSLContext | None) -> None:
+    """Stop serving. https would wait half a minute for each client to say good-bye too: whoever has not said it is cut off."""
+    connections = runner.server.connections if runner.server and tls else []
+    transports = [connection.transport for connection in connections]
+    await runner.cleanup()
+    for transport in transports:
+        if transport is not None:
+            transport.abort()
+    await asyncio.sleep(0)  # they close in the loop's next turn
 
 
 def _app(world: World, footage: Footage, journal: Journal) -> web.Application:

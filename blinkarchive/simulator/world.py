@@ -118,6 +118,8 @@ class Account:
         #: What the owner has set for the whole account, by the cloud's words.
         self.notifications = dict.fromkeys(NOTIFICATIONS, True)
         self.auto_delete_days = 60
+        #: "f" or "c".
+        self.temp_units = "f"
         self.networks: list[Network] = []
         self._ids = ids
         self._seed = seed

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _MOST_PASSES = 5
 _MOST_STALE = 2
+_NEITHER = -1
 
 
 class MediaList:
@@ -31,7 +32,7 @@ class MediaList:
     down (they are seen twice); one that goes pulls them up (one may slip past between two pages). So it is read down to
     the first empty page, and up again, and what was met going down must be met again: then nothing went, so nothing slipped
     past. What sank meanwhile, below pages already read again, is met on the next way down. Up to five times down and up;
-    without haste in the list that is two requests a page (one more when the last is full).
+    without haste in the list that is two requests a page, and one more when the last is full: only an empty one shows the end.
     """
 
     def __init__(self, account: str, blink: Client, *, pace: Pace, patience: Patience, clock: Clock) -> None:
@@ -45,33 +46,31 @@ class MediaList:
     async def discover(self, since: datetime) -> AsyncIterator[Batch]:
         """Every item that has changed since a time, once.
 
+        Of each item it is kept which way over the list met it last, down (0, 2, …) or up (1, 3, …): one number, and nothing else
+        of a list that may have tens of thousands.
+
         Raises `ListingIncomplete` when a page cannot be had or the list never comes to rest; `LoginNeeded`; `Refused`.
         """
-        seen: set[int | str] = set()
-        unmet: set[int] = set()
-        for attempt in range(_MOST_PASSES):
-            met: set[int] = set()
-            bottom: set[int] = set()
+        met: dict[int | str, int] = {}
+        for down in range(0, 2 * _MOST_PASSES, 2):
+            bottom: tuple[MediaItem, ...] = ()
             last = stale = 0
             full = False
             while (page := await self._page(since, last + 1)).items or page.malformed:
                 last += 1
-                bottom = {item.id for item in page.items}
+                bottom = page.items
                 full = not page.limit or len(page.items) + len(page.malformed) >= page.limit
-                stale = stale + 1 if bottom <= met else 0
+                stale = stale + 1 if all(met.get(item.id) == down for item in bottom) else 0
                 if stale > _MOST_STALE:
                     raise ListingIncomplete(f"the media list repeats itself: page {last} brought nothing new")
-                met |= bottom
-                yield self._batch(page, seen)
-            if attempt and unmet <= met:
+                yield self._batch(page, met, down)
+            if down and down - 2 not in met.values():
                 return
-            # Below a page that is not full there is nothing that could slip into it.
-            unmet = met if full else met - bottom
+            if not full:  # below such a page there is nothing that could slip into it
+                met.update((item.id, down + 1) for item in bottom)
             for number in range(last if full else last - 1, 0, -1):
-                page = await self._page(since, number)
-                unmet.difference_update(item.id for item in page.items)
-                yield self._batch(page, seen)
-            if not unmet:
+                yield self._batch(await self._page(since, number), met, down + 1)
+            if down not in met.values():
                 return
             log.info("the media list moved while it was read; reading it again")
         raise ListingIncomplete(f"the media list changed each of the {_MOST_PASSES} times it was read")
@@ -85,22 +84,23 @@ class MediaList:
         except SourceError as error:
             raise ListingIncomplete(f"page {number} of the media list could not be read: {error}", status=error.status) from error
 
-    def _batch(self, page: MediaPage, seen: set[int | str]) -> Batch:
-        """What the page holds that has not been seen before."""
+    def _batch(self, page: MediaPage, met: dict[int | str, int], way: int) -> Batch:
+        """What the page holds that has not been met before. From now on this way has met it last."""
         found, left_out, unreadable = [], [], []
         for item in page.items:
-            if item.id in seen:
+            is_new = item.id not in met
+            met[item.id] = way
+            if not is_new:
                 continue
-            seen.add(item.id)
             if reason := _left_out(item):
                 left_out.append(LeftOut(item=str(item.id), reason=reason))
             else:
                 found.append(self._ref(item))
         for bad in page.malformed:
-            if (known_as := bad.item or bad.raw) in seen:
-                continue
-            seen.add(known_as)
-            unreadable.append(bad)
+            known_as = bad.item or bad.raw
+            if known_as not in met:
+                met[known_as] = _NEITHER
+                unreadable.append(bad)
         return Batch(found=tuple(found), left_out=tuple(left_out), unreadable=tuple(unreadable))
 
     def _ref(self, item: MediaItem) -> ClipRef:

@@ -29,6 +29,8 @@ class Folder:
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
         self.fd = fd
+        #: Which folder it is; that never changes while it is held.
+        self.identity = os.fstat(fd)
 
     @classmethod
     def hold(cls, path: Path) -> Folder:
@@ -42,7 +44,7 @@ class Folder:
     def check(self) -> None:
         """Raise `SinkUnavailable` when the path no longer leads here: what is done by path would be done elsewhere."""
         try:
-            same = os.path.samestat(os.stat(self.path), os.fstat(self.fd))
+            same = os.path.samestat(os.stat(self.path), self.identity)
         except OSError as error:
             raise SinkUnavailable(f"{self.path} is gone: {error.strerror}") from error
         if not same:

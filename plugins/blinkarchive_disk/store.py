@@ -22,7 +22,7 @@ from blinkarchive_disk.telling import told, where_folders_can_be_synced
 CHUNK = 256 * 1024
 """Bytes copied at a time."""
 
-READ = 512 * 1024
+READ = 128 * 1024
 """Bytes read back, or handed over, at a time."""
 
 PAGE = 256
@@ -99,9 +99,10 @@ class Store:
         """Store a content under a key: whole or not at all, durable on return, nothing overwritten."""
         *folders, name = parts_of(key)
         with told(self._path / key), _opened(content) as (source, file):
-            if (short := self._short_of_room(content.size)) and not self._is_taken(folders, name):
+            held = self._held()
+            if (short := self._short_of_room(held.root, content.size)) and not self._is_taken(held, folders, name):
                 raise SinkFull(short)
-            with self._made(folders) as folder:
+            with self._made(held, folders) as folder:
                 try:
                     self._store(content, source, file, folder, name, stop)
                 except FileExistsError as error:
@@ -110,19 +111,19 @@ class Store:
                 self._sync_folder(folder.path)
                 folder.check()
 
-    def _is_taken(self, folders: list[str], name: str) -> bool:
+    def _is_taken(self, held: OpenFolders, folders: list[str], name: str) -> bool:
         try:
-            with self._held().entered(folders) as folder:
+            with held.entered(folders) as folder:
                 return folder.look(name) is not None
         except FileNotFoundError:
             return False
 
-    def _short_of_room(self, size: int) -> str:
+    def _short_of_room(self, root: Folder, size: int) -> str:
         """What there is to say when so many bytes have no room; "" when they have.
 
         The floor keeps the disk usable for its other users: 1 % or 200 MB, whichever is more, when the owner names none.
         """
-        room = os.fstatvfs(self._held().root.fd)
+        room = os.fstatvfs(root.fd)
         if room.f_blocks == 0:
             return ""  # some network file systems do not say
         floor = self._min_free
@@ -132,9 +133,9 @@ class Store:
         return f"{self._path}: {free:,} bytes are free, and {floor:,} are to stay free (min_free)" if free - size < floor else ""
 
     @contextmanager
-    def _made(self, names: list[str]) -> Iterator[Folder]:
+    def _made(self, held: OpenFolders, names: list[str]) -> Iterator[Folder]:
         """Hold a folder for writing: made where missing, its name durable, swept of what a killed run left."""
-        held, place = self._held(), tuple(names)
+        place = tuple(names)
         with ExitStack() as stack:
             try:
                 if place not in self._settled:
@@ -194,7 +195,7 @@ class Store:
 
     def _link(self, content: Content, source: int, file: os.stat_result, folder: Folder, name: str) -> bool:
         """Give the content's own file a second name, where both are on one file system: it is whole and durable already."""
-        if file.st_dev != os.fstat(folder.fd).st_dev:
+        if file.st_dev != folder.identity.st_dev:
             return False
         final = folder.path / name
         try:

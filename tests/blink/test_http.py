@@ -308,7 +308,7 @@ async def test_a_big_clip_comes_in_pieces_of_a_bounded_size(signed_in: Client, c
             await asyncio.sleep(0)  # a reader that lets others work
 
     assert b"".join(pieces) == whole
-    assert max(map(len, pieces)) <= 4 * READ_BUFFER
+    assert max(map(len, pieces)) <= 2 * READ_BUFFER + 256 * 1024  # and what a transport gives at once
 
 
 async def test_nobody_listens(opened: Opener, cloud: Cloud) -> None:

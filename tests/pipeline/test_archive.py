@@ -27,7 +27,7 @@ from blinkarchive.index import Index
 from blinkarchive.interfaces import Batch, Body, ClipRef, LeftOut, Unreadable
 from blinkarchive.model import RunReport, Standing, State
 from blinkarchive.pipeline.archive import Archive, Ask
-from blinkarchive.pipeline.catalog import catalogue
+from blinkarchive.pipeline.catalog import CATALOGUED, catalogue
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.naming import Namer
 from blinkarchive.pipeline.progress import Progress
@@ -524,6 +524,16 @@ async def test_a_sink_carries_its_own_catalogue_of_every_copy(house: House) -> N
         assert len(nas.objects[Key(line["key"])]) == line["size"]
     await house.run(Listing(*(found(n) for n in range(3))))
     assert len([key for key in nas.objects if key.startswith("catalog/")]) == 1, "nothing new, no catalogue"
+
+
+async def test_a_run_that_stores_many_writes_several_catalogues_of_a_bounded_size(house: House) -> None:
+    await house.run(Listing(*(found(n) for n in range(CATALOGUED + 1))))
+    nas = house.sinks["nas"]
+    catalogues = {key: data.splitlines() for key, data in nas.objects.items() if key.startswith("catalog/")}
+    assert sorted(map(len, catalogues.values())) == [1, CATALOGUED]
+    assert {json.loads(line)["id"] for lines in catalogues.values() for line in lines} == {
+        clip(n).id for n in range(CATALOGUED + 1)
+    }
 
 
 async def test_copies_of_a_killed_run_are_catalogued_by_the_next(house: House) -> None:

@@ -29,6 +29,8 @@ async def test_who_the_owner_is_and_what_they_pay_for(phone: Phone, world: World
     assert (user["email"], user["account_id"], user["temp_units"]) == (world.account.username, world.account.id, "f")
     _, plans = await phone.ask("GET", f"/api/v2/accounts/{world.account.id}/subscriptions/plans")
     assert plans["subscriptions"][0]["active"] is True
+    _, info = await phone.ask("GET", f"/api/v1/accounts/{world.account.id}/info")
+    assert (info["tier"], info["user"]) == (world.account.tier, {"user_id": world.account.user_id, "country": "DE"})
     assert (await phone.ask("GET", "/api/v1/account/options"))[1]["c2s_clip_list_limit"] == 1000
 
 

@@ -6,13 +6,16 @@ import asyncio
 import io
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
+import trustme
 
 from blinkarchive.simulator import Running, Simulator, World
 from tests.simulator import big_house
@@ -133,6 +136,54 @@ async def test_the_port_can_be_chosen_and_one_that_is_taken_is_an_error(world: W
                 pass
     async with Simulator(world).serving(port=port) as running:
         assert running.url == f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def tls() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+
+@pytest.fixture
+def trusting(tls: ssl.SSLContext) -> ssl.SSLContext:
+    """What a client needs to trust the server."""
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    return ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+
+
+async def test_it_can_be_served_as_https_and_films_come_whole(
+    world: World, tls: ssl.SSLContext, trusting: ssl.SSLContext, capfd: pytest.CaptureFixture[str]
+) -> None:
+    large, cut = world.account.add_clip(size=9_000_000), world.account.add_clip(size=9_000_000)
+    world.faults.add("media.cut", clip=cut.id)
+    async with Simulator(world).serving(tls=tls) as running, Phone.switched_on(running) as phone:
+        assert running.url.startswith("https://127.0.0.1:")
+        phone.tokens = world.signins.sign_in(world.account)
+        for clip in (large, world.account.clips[-1]):
+            async with phone.http.get(phone.url + clip.path, headers=phone.bearer, ssl=trusting) as response:
+                assert await response.read() == clip.film()
+        async with phone.http.get(phone.url + cut.path, headers=phone.bearer, ssl=trusting) as response:
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await phone.http.get(phone.url + large.path, headers=phone.bearer)
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_the_end_does_not_wait_for_those_who_say_no_good_bye(
+    world: World, tls: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    async with Simulator(world).serving(tls=tls) as running:
+        address = urlsplit(running.url)
+        plain = await asyncio.to_thread(socket.create_connection, (address.hostname, address.port), 5)
+        with await asyncio.to_thread(trusting.wrap_socket, plain, server_hostname="127.0.0.1") as talking:
+            talking.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await asyncio.to_thread(talking.recv, 100)).startswith(b"HTTP/1.1 404")
+            silent = socket.socket(fileno=talking.detach())
+    with silent:
+        silent.settimeout(5)
+        while await asyncio.to_thread(silent.recv, 4096):
+            pass
 
 
 async def test_films_can_be_made_beforehand(world: World) -> None:

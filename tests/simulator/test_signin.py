@@ -267,3 +267,10 @@ async def test_without_a_token_nothing_is_told(stranger: Phone, running: Running
     for path in ("/api/v1/users/tier_info", "/networks", f"/api/v3/accounts/{account.id}/homescreen"):
         status, body = await stranger.ask("GET", path)
         assert (status, body["code"]) == (401, 101)
+
+
+@pytest.mark.parametrize(("tier", "status"), [("u011", 200), ("prod", 200), ("e008", 401)])
+async def test_a_token_is_good_on_its_accounts_own_host_alone(phone: Phone, tier: str, status: int) -> None:
+    headers = {**phone.bearer, "Host": f"rest-{tier}.immedia-semi.com"}
+    async with phone.http.get(f"{phone.url}/networks", headers=headers) as response:
+        assert response.status == status

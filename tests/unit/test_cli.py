@@ -200,8 +200,9 @@ class TestErrors:
 
     def test_a_broken_config_is_one_message_for_every_verb_that_reads_it(self, call: Call, config: Path) -> None:
         config.write_text("[archive]\nstat = 1\n[accounts]\n")
-        for verb in ("run", "login", "status", "list", "doctor"):
-            said = call(verb, "--config", config)
+        alone = ("run", "login", "status", "list", "doctor", "cameras", "networks")
+        for line in (*alone, "snap x", "record x", "arm x", "disarm x"):
+            said = call(*line.split(), "--config", config)
             assert said.code == Exit.USAGE
             assert said.out == ""
             assert said.err.startswith("Error: 2 things in the configuration cannot be used:\n")

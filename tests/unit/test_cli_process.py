@@ -48,6 +48,13 @@ def test_help_and_version_load_neither_verbs_nor_heavy_libraries(line: list[str]
     assert "blinkarchive.wiring" not in ours
 
 
+@pytest.mark.parametrize("verb", ["cameras", "networks", "snap", "record", "arm", "disarm"])
+def test_a_verb_for_cameras_loads_what_speaks_to_blink_only_to_speak_to_it(verb: str) -> None:
+    told = "import json, sys; from blinkarchive.cli import main; main([sys.argv[1], '-h']); print(json.dumps(list(sys.modules)))"
+    loaded = set(json.loads(python("-c", told, verb).stdout.splitlines()[-1]))
+    assert loaded & {"aiohttp", "sqlalchemy", "alembic", "rich", "blinkarchive.wiring"} == set()
+
+
 def test_the_package_runs_as_a_module() -> None:
     done = python("-m", "blinkarchive", "--version")
     assert (done.returncode, done.stdout) == (0, "blinkarchive 0.1.0\n")

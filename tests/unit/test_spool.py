@@ -176,6 +176,39 @@ async def test_a_disk_that_fails_at_any_step_leaves_no_half_and_heals(tmp_path: 
         assert content.path.read_bytes() == INDEX_LAST
 
 
+class NotingFiles(Files):
+    """Notes in which order bytes and names are made durable."""
+
+    def __init__(self) -> None:
+        self.did: list[str] = []
+
+    def write(self, fd: int, data: bytes | memoryview) -> None:
+        self.did.append("write")
+        super().write(fd, data)
+
+    def sync(self, fd: int) -> None:
+        self.did.append("sync")
+        super().sync(fd)
+
+    def rename(self, old: Path, new: Path) -> None:
+        self.did.append("rename")
+        super().rename(old, new)
+
+    def sync_folder(self, path: Path) -> None:
+        self.did.append("sync folder")
+        super().sync_folder(path)
+
+
+async def test_a_clip_is_on_the_disk_before_it_has_its_name_and_its_name_before_it_counts(tmp_path: Path) -> None:
+    files = NotingFiles()
+    film = FTYP + MDAT * 900 + MOOV
+    async with Spool(tmp_path, files=files).opened() as spool:
+        content = await spool.fill(ref(film, chunk=100_000))
+        assert content.path.read_bytes() == film
+        assert files.did[-4:] == ["write", "sync", "rename", "sync folder"]
+        assert files.did[:-3] == ["write"] * (len(files.did) - 3)
+
+
 def test_a_full_spool_is_no_fault_of_the_clip() -> None:
     assert issubclass(SpoolFull, Unavailable)
 
@@ -229,7 +262,7 @@ async def test_ids_of_any_length_and_letters_have_a_file_of_their_own(tmp_path: 
 
 def test_a_stop_right_after_the_last_step_closes_nobody_elses_file(tmp_path: Path) -> None:
     """A descriptor's number is given to the next file that is opened: closing it twice would close that one."""
-    writing = _Writing(tmp_path, Files())
+    writing = _Writing(tmp_path / ".0.part", Files())
     writing.hold(INDEX_LAST)
     content = writing.finish("name", len(INDEX_LAST))
     others = [os.open(content.path, os.O_RDONLY) for _ in range(20)]
