@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from blinkarchive.blink.sync_module import bare
+from blinkarchive.blink.names import bare
 from blinkarchive.clock import Clock
 from blinkarchive.errors import CommandFailed, CommandUnfinished, SourceError
 from blinkarchive.interfaces import Body

@@ -16,6 +16,7 @@ from blinkarchive.errors import (
     BadKey,
     BlinkArchiveError,
     ClipGone,
+    CommandFailed,
     CopyDiffers,
     Forbidden,
     ForeignHost,
@@ -40,7 +41,7 @@ GIVEN_UP_FOR = timedelta(days=7)
 """How long a clip that was given up is left alone."""
 
 _MOST_UNREACHABLE = 3
-_OF_THE_CLIP = (BadClip, ClipGone, Forbidden, ForeignHost, ServerTrouble, BadKey, CopyDiffers)
+_OF_THE_CLIP = (BadClip, ClipGone, CommandFailed, Forbidden, ForeignHost, ServerTrouble, BadKey, CopyDiffers)
 
 
 class Way:
