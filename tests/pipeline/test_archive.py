@@ -17,6 +17,7 @@ from blinkarchive.errors import (
     ArchiveError,
     BadClip,
     ClipGone,
+    CommandFailed,
     Forbidden,
     ListingIncomplete,
     Throttled,
@@ -249,7 +250,7 @@ async def test_a_lost_clip_breaks_the_sum(house: House) -> None:
 # --- clips that fail
 
 
-@pytest.mark.parametrize("error", [BadClip("cut"), Forbidden("no"), ClipGone("404")])
+@pytest.mark.parametrize("error", [BadClip("cut"), Forbidden("no"), ClipGone("404"), CommandFailed("not uploaded")])
 async def test_one_bad_clip_is_a_failed_try_and_the_others_are_stored(house: House, error: Exception) -> None:
     report = await house.run(Listing(failing(1, always(error)), *(found(n) for n in range(2, 9))))
     assert tally(report) == (8, 0, 7, 1, 0, 0)
