@@ -27,6 +27,9 @@ class Seen:
     first: float | None
     #: The seconds of processor time that all of them took.
     cpu: float
+    #: Looks at commands since the first upload from a stick was asked for, and the seconds from then to the last film's end.
+    polls: int
+    uploading: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,12 @@ class Cloud:
     password: str
     token: str
     account_id: int
+    network_id: int
+    #: 0 without one.
+    module_id: int
     clips: int
+    #: Of all clips, in bytes.
+    total: int
     #: Of each clip, in bytes.
     size: int
     #: A folder that goes when the cloud does.
@@ -69,6 +77,12 @@ class Cloud:
         if sizes != [self.size] * self.clips:
             raise CannotRun(f"{sizes.count(self.size)} whole clips of {self.clips} are there, and {len(sizes)} files")
 
+    def all_came(self, folder: Path, _: Ran) -> None:
+        """Raises `CannotRun` unless there are as many films below `folder`/clips as there are clips, with all their bytes."""
+        sizes = [file.stat().st_size for file in (folder / "clips").rglob("*.mp4")]
+        if (len(sizes), sum(sizes)) != (self.clips, self.total):
+            raise CannotRun(f"{len(sizes)} films of {self.clips} came, {sum(sizes)} bytes of {self.total}")
+
     def watched(self, rival: Rival) -> tuple[Rival, list[tuple[Ran, Seen]]]:
         """The same rival, and a list that will hold each of its runs with what the cloud saw of it."""
         looks: list[tuple[Ran, Seen]] = []
@@ -93,14 +107,22 @@ class Cloud:
 
 @contextmanager
 def cloud(
-    scratch: Path, *, clips: int, size: int, delay: float = 0.0, rate: float = 0.0, page_size: int = 500
+    scratch: Path,
+    *,
+    clips: int,
+    size: int,
+    delay: float = 0.0,
+    rate: float = 0.0,
+    page_size: int = 500,
+    uplink: int | None = None,
 ) -> Iterator[Cloud]:
     """A cloud of so many clips of so many bytes, one a minute.
 
     `delay` is what each film waits for, in seconds; `rate` bytes a second is the most a connection gets, 0 for no limit.
+    With an `uplink` in bytes a second, the clips are on the stick of a sync module, `size` on average.
     """
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        world = json.dumps({"clips": clips, "size": size, "delay": delay, "rate": rate, "page_size": page_size})
+        world = json.dumps({"clips": clips, "size": size, "delay": delay, "rate": rate, "page_size": page_size, "uplink": uplink})
         server = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.cloud_server", world],
             stdin=subprocess.PIPE,

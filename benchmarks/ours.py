@@ -26,7 +26,7 @@ def blinkarchive(cloud: Cloud, *, at_once: int = 16, named: str = "", env: Mappi
 
 def check(cloud: Cloud, folder: Path, ran: Ran) -> None:
     """Raises `CannotRun` unless every clip of the cloud was stored by this run."""
-    cloud.all_are_under(folder, ran)
+    (cloud.all_came if cloud.module_id else cloud.all_are_under)(folder, ran)
     report = json.loads(ran.said)
     if report["stored"] != cloud.clips:
         raise CannotRun(f"{report['stored']} of {cloud.clips} clips were stored: {ran.said[-500:]}")
@@ -49,7 +49,7 @@ def command(cloud: Cloud, folder: Path, *, at_once: int = 16, env: Mapping[str, 
         oauth_url = {cloud.url!r}
         pace = {{ requests_per_second = inf, burst = 1, downloads = {at_once} }}
 
-        [source.cloud]
+        [source.{"sync-module" if cloud.module_id else "cloud"}]
 
         [sink.nas]
         type = "disk"

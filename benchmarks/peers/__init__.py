@@ -75,6 +75,19 @@ def blinkpy(cloud: Cloud, *, delay: int = 0) -> Rival:
     return Rival(name=f"blinkpy, delay {delay}", ready=ready, check=cloud.all_are_under)
 
 
+def blinkpy_stick(cloud: Cloud) -> Rival:
+    """blinkpy's own manifest, upload and download of a stick's clips, unmodified and with its own waits."""
+    python = _blinkpy_python()
+
+    def ready(folder: Path) -> Command:
+        clips = folder / "clips"
+        clips.mkdir()
+        where = (str(cloud.account_id), str(cloud.network_id), str(cloud.module_id))
+        return Command(argv=[python, HERE / "blinkpy_stick.py", cloud.url, *where, clips], env={"TOKEN": cloud.token})
+
+    return Rival(name="blinkpy, stick", ready=ready, check=cloud.all_came)
+
+
 def _blinkpy_python() -> Path:
     python = INSTALLED / "blinkpy" / "bin" / "python"
     mark = INSTALLED / "blinkpy" / BLINKPY

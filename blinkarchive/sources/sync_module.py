@@ -31,6 +31,7 @@ longer than that.
 
 _FIRST_POLL = 0.5
 _SOONEST_POLL = 0.1
+_FASTER = 1.15
 _NEXT_POLL = 0.2
 _SLOWEST_POLL = 2.0
 _KIB = 1024
@@ -166,16 +167,22 @@ class _Desk:
                 raise self._down
             try:
                 manifest, item = await self._found(facts)
-                began = self._clock.monotonic()
+                began, looks = self._clock.monotonic(), 0
                 expected = self._expected(item)
-                await self.storage.prepare(manifest, item, polls=lambda look: expected if look == 0 else _pause(look))
+
+                def pause(look: int) -> float:
+                    nonlocal looks
+                    looks = look + 1
+                    return expected if look == 0 else min(_SLOWEST_POLL, _NEXT_POLL * 1.2 ** (look - 1))
+
+                await self.storage.prepare(manifest, item, polls=pause)
             except ClipGone:
                 raise
             except SourceError as error:
                 self.doubt()
                 self._judge(error)
                 raise
-            self._learn(item, self._clock.monotonic() - began)
+            self._learn(item, self._clock.monotonic() - began, looks)
             return manifest, item
 
     async def _found(self, facts: Facts) -> tuple[Manifest, LocalClip]:
@@ -198,16 +205,19 @@ class _Desk:
             self._down = error
 
     def _expected(self, item: LocalClip) -> float:
-        """After how many seconds the upload may be done."""
+        """After how many seconds to look for the first time: a little before the upload should be done."""
         if self._rate is None or item.size is None:
             return _FIRST_POLL
-        return max(_SOONEST_POLL, item.size * _KIB / self._rate)
+        return max(_SOONEST_POLL, item.size * _KIB / self._rate - _NEXT_POLL / 2)
 
-    def _learn(self, item: LocalClip, seconds: float) -> None:
+    def _learn(self, item: LocalClip, seconds: float, looks: int) -> None:
+        """How fast the module is. What was done at the first look may have been done long before it: then it is faster than
+        it was thought to be, and the next first look is sooner.
+        """
         if item.size is None or seconds <= 0:
             return
         rate = item.size * _KIB / seconds
-        self._rate = rate if self._rate is None else (self._rate + rate) / 2
+        self._rate = rate * _FASTER if looks == 1 and self._rate is not None else rate
 
     @asynccontextmanager
     async def fetched(self, manifest: Manifest, item: LocalClip) -> AsyncIterator[Body]:
@@ -249,8 +259,3 @@ def _camera_of(recorded: str, cameras: Sequence[Camera]) -> Camera | None:
     """The camera of a recorded name, when no other one could be meant."""
     found = [camera for camera in cameras if bare(camera.name) == recorded]
     return found[0] if len(found) == 1 else None
-
-
-def _pause(look: int) -> float:
-    """The pause before the second look and those after it."""
-    return min(_SLOWEST_POLL, _NEXT_POLL * 1.5 ** (look - 1))
