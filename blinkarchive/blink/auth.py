@@ -18,7 +18,7 @@ from blinkarchive.blink.memory import Memory
 from blinkarchive.blink.tokens import Tokens
 from blinkarchive.blink.wire import NotAsPromised
 from blinkarchive.clock import Clock
-from blinkarchive.errors import ConfigError, LoginNeeded, NotSignedIn, TokenRevoked, WrongCode
+from blinkarchive.errors import ConfigError, LoginNeeded, NotSignedIn, TokenRevoked, WrongCode, WrongPassword
 from blinkarchive.pace import Figures, Pace
 from blinkarchive.secret import Secret
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 PACE = Figures(requests_per_second=4.0, burst=40, downloads=2)
 """A start asks for everything at once; after that, steadily."""
+
+_OF_A_SIGN_IN = ("password", "2fa_code", "token", "refresh_token", "expires_in", "expiration_date")
+"""What is never kept, or kept as it is now and not as it was given."""
 
 _CODES = 3
 """How often a code may be given at a prompt."""
@@ -187,7 +190,7 @@ class Auth:
     @property
     def login_attributes(self) -> dict[str, Any]:
         """All that is needed to go on without a new sign-in, by blinkpy's keys. The password is not in it."""
-        told = {key: value for key, value in self.data.items() if key not in ("password", "2fa_code")}
+        told = {key: value for key, value in self.data.items() if key not in _OF_A_SIGN_IN}
         kept = {} if self.tokens is None else credentials_of(self.tokens, self.clock.now())
         return {**told, **kept, "hardware_id": self.hardware_id, "client_id": self.client_id, "user_id": self.user_id}
 
@@ -205,15 +208,27 @@ class Auth:
             try:
                 if self.tokens is None:
                     raise NotSignedIn
+                await client.ensure_signed_in()
                 await client.account_id()
             except (NotSignedIn, TokenRevoked):
-                if not await self.validate_login():
-                    raise LoginNeeded("no sign-in that can be used, and no username and password for a new one") from None
-                if self.no_prompt:
-                    await client.ensure_signed_in(str(self.data["username"]), Secret(str(self.data["password"])))
-                else:
-                    await client.sign_in(str(self.data["username"]), Secret(str(self.data["password"])))
-                await client.account_id()
+                await self.sign_in()
+
+    async def sign_in(self) -> None:
+        """Sign in by the password, whatever tokens there are: once, and without a person at most once an hour.
+
+        Raises as `startup` does.
+        """
+        if not await self.validate_login():
+            raise LoginNeeded("no sign-in that can be used, and no username and password for a new one")
+        username, password = str(self.data["username"]), Secret(str(self.data["password"]))
+        async with self.opened() as client:
+            try:
+                await (client.sign_in_unattended if self.no_prompt else client.sign_in)(username, password)
+            except WrongPassword:
+                if not self.no_prompt:
+                    self.data.pop("password")  # it is asked for the next time, and not tried again
+                raise
+            await client.account_id()
 
     async def validate_login(self) -> bool:
         """Whether there are a username and a password, after the terminal was asked for what is missing."""
@@ -252,17 +267,19 @@ class Auth:
         raise WrongCode
 
     async def refresh_tokens(self, refresh: bool = True) -> bool:
-        """Renew the tokens now; without `refresh`, by a new sign-in."""
+        """Renew the tokens now; without `refresh`, by a new sign-in. Raises as `startup` does."""
         if not refresh:
-            self._memory = Memory(hardware_id=self.hardware_id, clock=self.clock)
-        await self.startup()
+            await self.sign_in()
+            return True
+        async with self.opened() as client:
+            await client.renew()
         return True
 
     async def logout(self, blink: Blink | None = None) -> bool:
         """End this client: its tokens are worth nothing any more."""
         async with self.opened() as client:
             await client.sign_out()
-        self._memory = Memory(hardware_id=self.hardware_id, clock=self.clock)
+        self._memory.forget()
         return True
 
     def code_wanted(self) -> str:
