@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,8 +16,8 @@ from blinkarchive.blink.camera import BlinkCamera
 from blinkarchive.blink.credentials import json_save
 from blinkarchive.blink.names import Entry, Named
 from blinkarchive.blink.sync_module import BlinkSyncModule
-from blinkarchive.blink.wire import Homescreen, MediaItem, SyncModule
-from blinkarchive.errors import CodeNeeded, ServerTrouble, SourceError
+from blinkarchive.blink.wire import Family, Homescreen, MediaItem, Network, SyncModule
+from blinkarchive.errors import CodeNeeded, LoginNeeded, Refused, ServerTrouble, SourceError, Throttled, TokenRevoked
 
 if TYPE_CHECKING:
     import aiohttp
@@ -78,6 +77,7 @@ class Blink:
         self._known: dict[int, datetime] = {}
         self._listed_at: datetime | None = None
         self._refreshing: asyncio.Task[bool] | None = None
+        self._waiting = 0
         self._held = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -131,15 +131,22 @@ class Blink:
         """
         async with self.auth.opened():
             try:
-                await self.auth.startup()
-            except CodeNeeded as wanted:
-                self.key_required = True
-                if self.auth.no_prompt:
-                    log.warning("a sign-in code is wanted: give it to auth.send_auth_key", extra={"because": str(wanted)})
-                    return False
-                await self.auth.prompt_code()
-            self.key_required = False
-            return await self.setup_post_verify()
+                return await self._signed_in(self.auth.startup) and await self.setup_post_verify()
+            except TokenRevoked:  # only the first use shows that tokens are worth nothing any more
+                return await self._signed_in(self.auth.sign_in) and await self.setup_post_verify()
+
+    async def _signed_in(self, how: Callable[[], Awaitable[None]]) -> bool:
+        """Be signed in; False when the code has to come from elsewhere."""
+        try:
+            await how()
+        except CodeNeeded as wanted:
+            self.key_required = True
+            if self.auth.no_prompt:
+                log.warning("a sign-in code is wanted: give it to auth.send_auth_key", extra={"because": str(wanted)})
+                return False
+            await self.auth.prompt_code()
+        self.key_required = False
+        return True
 
     async def prompt_2fa(self) -> bool:
         """Ask the terminal for the code that Blink has sent, and read the house."""
@@ -176,6 +183,8 @@ class Blink:
             if camera.camera_type == "default":
                 try:
                     await camera.read_settings()
+                except (LoginNeeded, Refused, Throttled):
+                    raise
                 except SourceError as error:
                     log.warning("its settings could not be read", extra={"camera": camera.name, "because": str(error)})
 
@@ -188,16 +197,20 @@ class Blink:
         debugging. Who calls meanwhile waits for the same.
         """
         loop = asyncio.get_running_loop()
-        if self._refreshing is not None and not self._refreshing.done() and self._refreshing.get_loop() is loop:
-            return await asyncio.shield(self._refreshing)
-        if not (force or force_cache) and not self.check_if_ok_to_update():
-            return False
-        self._refreshing = loop.create_task(self._refresh(force=force or force_cache))
+        refreshing = self._refreshing
+        if refreshing is None or refreshing.done() or refreshing.get_loop() is not loop:
+            if not (force or force_cache) and not self.check_if_ok_to_update():
+                return False
+            refreshing = self._refreshing = loop.create_task(self._refresh(force=force or force_cache))
+            self._waiting = 0
+        self._waiting += 1
         try:
-            return await asyncio.shield(self._refreshing)
-        except asyncio.CancelledError:
-            self._refreshing.cancel()
-            raise
+            return await asyncio.shield(refreshing)
+        finally:
+            if refreshing is self._refreshing:
+                self._waiting -= 1
+                if not self._waiting:
+                    refreshing.cancel()  # nobody waits for it any more; when it is done, this does nothing
 
     async def _refresh(self, *, force: bool) -> bool:
         async with self.auth.opened() as client:
@@ -209,9 +222,8 @@ class Blink:
             await self._notice(client)
             for camera in self.cameras.values():
                 await camera.update_cache(force=force)
-                await camera.expire_recent_clips()
         self._last_look = self.auth.clock.monotonic()
-        self.last_refresh = int(time.time())
+        self.last_refresh = int(self.auth.clock.now().timestamp())
         return True
 
     def check_if_ok_to_update(self) -> bool:
@@ -231,13 +243,13 @@ class Blink:
             log.warning("a device could not be understood", extra={"device": bad.item, "because": bad.reason})
         syncs = self._modules(home)
         cameras: dict[int, list[Entry[BlinkCamera]]] = {}
-        before = {int(camera.camera_id): camera for camera in self.cameras.values()}
+        before = {(camera.seen.family, camera.seen.id): camera for camera in self.cameras.values()}
         by_network = {sync.network_id: sync for sync in reversed(syncs)}
         for seen in home.cameras:
-            if seen.network_id not in by_network or (self.no_owls and seen.family == "owls"):
+            if self.no_owls and seen.family is Family.OWL:
                 continue
             sync = by_network[seen.network_id]
-            camera = before.get(seen.id) or BlinkCamera(sync, seen)
+            camera = before.get((seen.family, seen.id)) or BlinkCamera(sync, seen)
             camera.sync = sync
             camera.show(seen)
             entry = Entry(thing=camera, id=seen.id, name=seen.name or str(seen.id), where=sync.network_name)
@@ -257,10 +269,13 @@ class Blink:
         )
 
     def _modules(self, home: Homescreen) -> list[BlinkSyncModule]:
-        """Every network with each of its modules, or alone."""
+        """Every network with each of its modules, or alone; and one without a name for what is in none that is listed."""
+        listed = {network.id for network in home.networks}
+        told = {each.network_id for each in home.sync_modules} | {each.network_id for each in home.cameras}
+        networks = (*home.networks, *(Network(id=id) for id in sorted(told - listed)))
         before = {(sync.network_id, sync.sync_id): sync for sync in self.sync.values()}
         found = []
-        for network in home.networks:
+        for network in networks:
             modules: list[SyncModule | None] = [each for each in home.sync_modules if each.network_id == network.id]
             for module in modules or [None]:
                 sync = before.get((network.id, module.id if module else None)) or BlinkSyncModule(self, network, module)
@@ -286,11 +301,14 @@ class Blink:
         since = (self._listed_at or now) - _LATE
         items = [item async for item in _all(client, since)]
         fresh = _by_camera(item for item in items if item.id not in self._known)
+        # A clip that is watched or deleted days later comes back in the list: that is no motion.
+        lately = min(since, now - timedelta(minutes=self.motion_interval))
         moved = now - timedelta(minutes=self.motion_interval)
         for camera in self.cameras.values():
             clips = sorted(fresh.get(camera.camera_id, []), key=lambda item: item.created_at)
             recent = camera.newest is not None and camera.newest.created_at >= moved and camera.motion_detected
-            camera.noticed(clips, motion=camera.sync.arm and (bool(clips) or recent))
+            moving = recent or any(clip.created_at >= lately for clip in clips)
+            camera.noticed(clips, motion=camera.sync.arm and moving)
         self._known = {id: at for id, at in self._known.items() if at >= since - _LATE}
         self._known |= {item.id: now for item in items if item.media and not item.partial}
         self._listed_at = now
