@@ -66,7 +66,9 @@ class Named(Mapping[str, T]):
 def _unique(entries: list[Entry[T]]) -> list[str]:
     """A name of its own for each."""
     bare = Counter(entry.name.casefold() for entry in entries)
-    longer = [entry.name if bare[entry.name.casefold()] == 1 else _told(entry.name, entry.where or str(entry.id)) for entry in entries]
+    longer = [
+        entry.name if bare[entry.name.casefold()] == 1 else _told(entry.name, entry.where or str(entry.id)) for entry in entries
+    ]
     again = Counter(name.casefold() for name in longer)
     taken: set[str] = set()
     names = []

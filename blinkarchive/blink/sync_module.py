@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from blinkarchive.blink.local_storage import LocalStorage
     from blinkarchive.blink.system import Blink
 
-_SIZES_AGREE = 1
-"""KiB by which a clip may differ from what its manifest says."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalStorageMediaItem:
@@ -69,9 +66,7 @@ class LocalStorageMediaItem:
     async def download_video(self, blink: Blink | None, file_name: str | Path, max_retries: int = 4) -> bool:
         """Write it to a file, after `prepare_download`: whole and proven, or not at all."""
         async with self.open() as body:
-            size = await save(body, Path(file_name), film=True)
-        if self.size is not None and abs(round(size / 1024) - self.size) > _SIZES_AGREE:
-            raise CommandFailed(f"{file_name}: {size} bytes came, and the manifest promises {self.size} KiB")
+            await save(body, Path(file_name), film=True, kib=self.size)
         return True
 
     async def delete_video(self, blink: Blink | None = None, max_retries: int = 4) -> bool:
