@@ -74,6 +74,10 @@ class LocalStorageMediaItem:
 
         Raises `CommandFailed` when the numbers have moved meanwhile (nothing is deleted), or when it is still there afterwards.
         """
+        return await self._delete(fetched=False)
+
+    async def _delete(self, *, fetched: bool) -> bool:
+        """`fetched`: only if its number is what it was, for else it was another clip that was fetched by it."""
         async with self.sync.storage() as storage:
             before = await storage.manifest()
             now = [clip for clip in before.clips if self._is(clip)]
@@ -81,6 +85,8 @@ class LocalStorageMediaItem:
                 return True  # gone already
             if len(now) > 1:
                 raise CommandFailed(f"{self.sync.name}: several clips are like {self}; none is deleted")
+            if fetched and now[0].id != self.id:
+                raise CommandFailed(f"{self.sync.name}: the numbers have moved; update the manifest, and fetch {self} again")
             await storage.delete(before, now[0])
             after = await storage.manifest()
             if any(self._is(clip) for clip in after.clips):
@@ -88,10 +94,13 @@ class LocalStorageMediaItem:
         return True
 
     async def download_video_delete(self, blink: Blink | None, file_name: str | Path, max_retries: int = 4) -> bool:
-        """Fetch it to a file, and delete it from the stick when it is there, whole and durable."""
+        """Fetch it to a file, and delete it from the stick when it is there, whole and durable.
+
+        Raises `CommandFailed` when its number is not what it was: then the file may be another clip, and nothing is deleted.
+        """
         await self.prepare_download(blink, max_retries)
         await self.download_video(blink, file_name, max_retries)
-        return await self.delete_video(blink, max_retries)
+        return await self._delete(fetched=True)
 
     def _is(self, other: wire.LocalClip) -> bool:
         """Whether another manifest's clip is this one, by all that lasts."""
