@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -91,6 +94,28 @@ async def blink(signing: Signing, world: World) -> AsyncIterator[Blink]:
     async with Blink(auth=signing()) as blink:
         assert await blink.start()
         yield blink
+
+
+@contextmanager
+def served_beside(world: World) -> Iterator[Running]:
+    """A simulated cloud in a thread of its own: for tests that run event loops themselves, or scripts in other processes."""
+    up = threading.Event()
+    found: dict[str, Any] = {}
+
+    async def serve() -> None:
+        async with Simulator(world).serving() as found["running"]:
+            found["loop"], found["end"] = asyncio.get_running_loop(), asyncio.Event()
+            up.set()
+            await found["end"].wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="cloud")
+    thread.start()
+    try:
+        assert up.wait(20)
+        yield found["running"]
+    finally:
+        found["loop"].call_soon_threadsafe(found["end"].set)
+        thread.join(20)
 
 
 def camera(world: World, name: str, network: str = "Home") -> Camera:
