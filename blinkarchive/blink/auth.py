@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import inspect
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +19,7 @@ from blinkarchive.blink.memory import Memory
 from blinkarchive.blink.tokens import Tokens
 from blinkarchive.blink.wire import NotAsPromised
 from blinkarchive.clock import Clock
-from blinkarchive.errors import ConfigError, LoginNeeded, NotSignedIn, TokenRevoked, WrongCode, WrongPassword
+from blinkarchive.errors import CodeNeeded, ConfigError, LoginNeeded, NotSignedIn, TokenRevoked, WrongCode, WrongPassword
 from blinkarchive.pace import Figures, Pace
 from blinkarchive.secret import Secret
 
@@ -42,11 +43,10 @@ class Auth:
 
     `login_data` are credentials: `username` and `password`, or what `Blink.save` has kept, by blinkpy's keys. Without
     `no_prompt`, what is missing is asked for at the terminal. A `session` that is given stays its giver's, and is used in the
-    event
-    loop it was given in alone; without one, sessions are made and closed here. `callback` is called after tokens were
-    renewed: save
-    them then. `api_url` and `oauth_url` are other servers (https, or this machine), by default `BLINKARCHIVE_API_URL` and
-    `BLINKARCHIVE_OAUTH_URL`, by default Blink's.
+    event loop it was given in alone; without one, sessions are made and closed here. `callback` is called after tokens were
+    renewed, and may be a coroutine function: save them then. `api_url` and `oauth_url` are other servers (https, or this
+    machine), by default `BLINKARCHIVE_API_URL` and `BLINKARCHIVE_OAUTH_URL`, by default Blink's. `agent` and `app_build` are
+    taken for blinkpy's sake, and not used.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Auth:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._users = 0
         self._closing = AsyncExitStack()
+        self._called: set[asyncio.Future[object]] = set()
         self._pace: Pace | None = None
         self._given: aiohttp.ClientSession | None = None
         self._given_in: asyncio.AbstractEventLoop | None = None
@@ -115,7 +116,7 @@ class Auth:
         if self._client is None or self._loop is not loop:
             if self._loop is not loop or self._pace is None:
                 self._pace = Pace(PACE, self.clock)
-            self._loop, self._users, self._closing = loop, 0, AsyncExitStack()
+            self._loop, self._users, self._closing, self._called = loop, 0, AsyncExitStack(), set()
             self._client = await self._closing.enter_async_context(
                 Client.open(
                     self._memory,
@@ -135,10 +136,20 @@ class Auth:
             if not self._users:
                 self._client = None
                 await self._closing.aclose()
+                called, self._called = self._called, set()
+                await asyncio.gather(*called)
 
     def _renewed(self, _: Tokens) -> None:
-        if self.callback is not None:
-            self.callback()
+        result = self.callback() if self.callback is not None else None
+        if inspect.isawaitable(result):
+            called = asyncio.ensure_future(result)
+            self._called.add(called)
+            called.add_done_callback(self._has_been_called)
+
+    def _has_been_called(self, called: asyncio.Future[object]) -> None:
+        """One that went wrong stays, and is raised when the client is closed."""
+        if called.cancelled() or called.exception() is None:
+            self._called.discard(called)
 
     # What is known of the sign-in
 
@@ -224,6 +235,8 @@ class Auth:
         async with self.opened() as client:
             try:
                 await (client.sign_in_unattended if self.no_prompt else client.sign_in)(username, password)
+            except CodeNeeded:
+                raise CodeNeeded(f"{self.code_wanted()}; give it to `send_auth_key`") from None
             except WrongPassword:
                 if not self.no_prompt:
                     self.data.pop("password")  # it is asked for the next time, and not tried again

@@ -188,7 +188,7 @@ async def test_without_a_prompt_a_code_is_waited_for_elsewhere(signing: Signing,
 
 async def test_the_sign_in_alone_says_by_an_error_that_a_code_is_wanted(signing: Signing, world: World) -> None:
     blink = Blink(auth=signing())
-    with pytest.raises(BlinkTwoFARequiredError):
+    with pytest.raises(BlinkTwoFARequiredError, match=r"42.*give it to `send_auth_key`"):
         await blink.auth.startup()
     assert await blink.send_2fa_code(world.account.code)
     assert blink.available
@@ -269,6 +269,25 @@ async def test_a_saved_sign_in_goes_on_without_a_new_one_for_ever(
         assert (renewed, auth.hardware_id, len(house.cameras)) == ([auth.token], device, 7)
         await house.save(file)
     assert sign_ins(cloud) == [302]
+
+
+async def test_tokens_that_are_renewed_can_be_saved_at_once(
+    signing: Signing, world: World, clock: ManualClock, tmp_path: Path, blink: Blink
+) -> None:
+    """A coroutine function is awaited, at the latest when the client is closed."""
+    world.rules.refresh = "strict"
+    file = tmp_path / "blink.json"
+    house = Blink(auth=signing(blink.auth.login_attributes))
+    house.auth.callback = lambda: house.save(file)
+    clock.advance(5 * 3600)
+    assert await house.start()
+    assert (await json_load(file))["refresh_token"] == house.auth.refresh_token
+
+    house.auth.callback = lambda: house.save(tmp_path / "missing" / "blink.json")
+    clock.advance(5 * 3600)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        await house.refresh()
+    assert await house.refresh(force=True)
 
 
 async def test_what_is_saved_has_blinkpys_keys(blink: Blink, world: World, clock: ManualClock, tmp_path: Path) -> None:
@@ -449,6 +468,16 @@ async def test_a_session_with_headers_and_cookies_of_its_own_signs_in_all_the_sa
         with pytest.raises(BlinkTwoFARequiredError):
             await auth.startup()
         assert await auth.complete_2fa_login(world.account.code)
+
+
+def test_a_code_may_come_when_the_first_event_loop_has_ended(world: World) -> None:
+    with served_beside(world) as cloud:
+        login = {"username": world.account.username, "password": world.account.password}
+        auth = Auth(login, no_prompt=True, api_url=cloud.url, oauth_url=cloud.url)
+        blink = Blink(auth=auth)
+        assert asyncio.run(blink.start()) is False
+        assert asyncio.run(auth.send_auth_key(blink, world.account.code))
+        assert asyncio.run(blink.setup_post_verify())
 
 
 def unclosed(caught: Iterable[warnings.WarningMessage]) -> list[str]:
