@@ -113,8 +113,10 @@ async def test_a_name_that_the_caller_gives_twice_is_still_two_files(
     folder = Path("clips") if relative else tmp_path / "clips"
     done = await blink.download_videos(folder, delay=0, filename_format=by_camera)
     assert len(set(done.files)) == 20
+    assert {path.parent.parent for path in done.files} == {folder}
     assert len(list((tmp_path / "clips").rglob("*.mp4"))) == 20
-    newer = world.account.add_clip(camera(world, "Bell"), created_at=world.account.clips[0].created_at, size=9000)
+    last = world.account.clips[0]
+    newer = world.account.add_clip(last.camera, created_at=last.created_at, size=9000)
     again = await blink.download_videos(folder, delay=0, filename_format=by_camera)
     assert len(again.skipped) == 20
     assert [path.read_bytes() for path in again.files] == [newer.film()]

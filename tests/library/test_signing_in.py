@@ -13,6 +13,7 @@ import pty
 import stat
 import subprocess
 import sys
+import uuid
 import warnings
 from collections.abc import Iterable
 from datetime import timedelta
@@ -316,6 +317,7 @@ async def test_what_is_saved_has_blinkpys_keys(blink: Blink, world: World, clock
         {"hardware_id": "Home Assistant", "uid": "BlinkCamera_1", "device_id": "Blinkpy"},
         {"account_id": "116000", "region_id": None, "host": None, "client_id": 5, "expires_in": "soon"},
         {"expiration_date": None},
+        {"region_id": "../../evil"},
         {"expiration_date": 1e300},
         {"region_id": "../../evil", "host": "evil.example.org", "account_id": -1},
         {"2fa_code": "1", "notification_key": [1, {"a": None}], "password": None},
@@ -330,6 +332,8 @@ async def test_credentials_with_odd_keys_are_good_for_what_can_be_used_of_them(
     assert house.account_id == blink.account_id
     assert sign_ins(cloud) == [302]
     again = await saved(house, tmp_path / "again.json")
+    assert (again["region_id"], again["account_id"]) == ("u011", blink.account_id)
+    assert str(uuid.UUID(again["hardware_id"])) == again["hardware_id"].lower()
     assert "2fa_code" not in again
     assert "password" not in again
 
