@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,9 +51,8 @@ class Blink:
         *,
         auth: Auth | None = None,
     ) -> None:
-        """`refresh_rate` is the least time between two refreshes, in seconds; `motion_interval` for how many minutes after
-        its clip
-        a motion counts as seen; `no_owls` leaves out Minis.
+        """`refresh_rate` is the least time between two refreshes, in seconds; `motion_interval` for how many minutes after its
+        clip a motion counts as seen; `no_owls` leaves out Minis.
         """
         self._session = session
         self._auth = auth or Auth(session=session)
@@ -75,7 +74,8 @@ class Blink:
         self.temperature_unit: Literal["F", "C"] | None = None
         self._last_look: float | None = None
         self._known: dict[int, datetime] = {}
-        self._listed_at: datetime | None = None
+        #: The last change in the list of clips that is known, by Blink's clock: ours may be wrong.
+        self._changed_at = _BEGINNING
         self._refreshing: asyncio.Task[bool] | None = None
         self._waiting = 0
         self._held = AsyncExitStack()
@@ -125,9 +125,8 @@ class Blink:
         """Sign in if need be, and read the house.
 
         Where prompts are allowed, the terminal is asked for what is missing: username, password, the code that Blink sends.
-        With
-        `no_prompt`, a code that is wanted makes this return False, with `key_required` set: give it to `auth.send_auth_key` and
-        call `setup_post_verify`. `auth.startup` raises `BlinkTwoFARequiredError` in its place.
+        With `no_prompt`, a code that is wanted makes this return False, with `key_required` set: give it to
+        `auth.send_auth_key` and call `setup_post_verify`. `auth.startup` raises `BlinkTwoFARequiredError` in its place.
         """
         async with self.auth.opened():
             try:
@@ -285,33 +284,36 @@ class Blink:
 
     async def _notice_first(self, client: Client) -> None:
         """Learn each camera's newest clip, so that there is one to fetch."""
-        now = self.auth.clock.now()
         page = await client.media_page(_BEGINNING, 1)
         clips = _by_camera(page.items)
         for camera in self.cameras.values():
             newest = max(clips.get(camera.camera_id, []), key=lambda item: item.created_at, default=None)
             if newest is not None:
                 camera.newest = newest
-        self._known |= {item.id: item.updated_at or item.created_at for item in page.items}
-        self._listed_at = now
+        self._learn(page.items)
 
     async def _notice(self, client: Client) -> None:
         """Take the clips that have come into the list since the last look: by their ids, whenever they were recorded."""
-        now = self.auth.clock.now()
-        since = (self._listed_at or now) - _LATE
+        since = max(_BEGINNING, self._changed_at - _LATE)
         items = [item async for item in _all(client, since)]
         fresh = _by_camera(item for item in items if item.id not in self._known)
-        # A clip that is watched or deleted days later comes back in the list: that is no motion.
-        lately = min(since, now - timedelta(minutes=self.motion_interval))
-        moved = now - timedelta(minutes=self.motion_interval)
+        moved = self.auth.clock.now() - timedelta(minutes=self.motion_interval)
         for camera in self.cameras.values():
             clips = sorted(fresh.get(camera.camera_id, []), key=lambda item: item.created_at)
             recent = camera.newest is not None and camera.newest.created_at >= moved and camera.motion_detected
-            moving = recent or any(clip.created_at >= lately for clip in clips)
+            # A clip that is watched or deleted days later comes back in the list: that is no motion.
+            moving = recent or any(clip.created_at >= since for clip in clips)
             camera.noticed(clips, motion=camera.sync.arm and moving)
         self._known = {id: at for id, at in self._known.items() if at >= since - _LATE}
-        self._known |= {item.id: now for item in items if item.media and not item.partial}
-        self._listed_at = now
+        self._learn(items)
+
+    def _learn(self, items: Iterable[MediaItem]) -> None:
+        """Note which clips are known: those that are whole, by their ids."""
+        for item in items:
+            at = item.updated_at or item.created_at
+            self._changed_at = max(self._changed_at, at)
+            if item.media and not item.partial:
+                self._known[item.id] = at
 
     # More
 
@@ -348,15 +350,12 @@ class Blink:
     ) -> downloads.Downloaded:
         """Write clips of the cloud to a folder: whole and proven, or not at all.
 
-        `since` is a time such as "2018/07/04 09:34" or an aware datetime; without it, everything is wanted. `camera` is a
-        name, or several, or "all". `stop` is how many pages of the list are
-        read (None: all); when that cuts something off, it is said in the result and in a warning. `delay` is the pause
-        between two
-        downloads, in seconds. With `debug`, nothing is written: the result says what would be. `filename_format` makes a name
-        of
-        time, camera and folder; without it, names hold the camera, the time and the clip's id, which no two clips share. One
-        clip's
-        failure stops no other: it is in the result.
+        `since` is a time such as "2018/07/04 09:34" or an aware datetime; without it, everything is wanted. `camera` is a name
+        or an id, or several, or "all". `stop` is how many pages of the list are read (None: all); when that cuts something off,
+        it is said in the result and in a warning. `delay` is the pause between two downloads, in seconds. With `debug`, nothing
+        is written: the result says what would be. `filename_format` makes a path of time, camera and folder; without it, names
+        hold the camera, the time and the clip's id, which no two clips share. One clip's failure stops no other: it is in the
+        result. What would fail for every clip is raised.
         """
         async with self.auth.opened() as client:
             found = await downloads.wanted(self, client, since=since, camera=camera, stop=stop)

@@ -222,6 +222,7 @@ def test_a_script_of_blinkpys_runs_with_its_import_lines_replaced(world: World, 
     with served_beside(world) as cloud:
         code, shown = run(cloud, tmp_path, answers)
         assert code == 0, shown
+        assert "Unclosed" not in shown
         assert "Home: armed=True online=True" in shown
         assert "Front Door: catalina ok 20.0 2026-" in shown
         assert f"6 clips, account {account.id}" in shown

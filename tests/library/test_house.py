@@ -411,6 +411,51 @@ async def test_a_clip_that_is_written_still_comes_in_when_it_is_whole(blink: Bli
     assert len(blink.cameras["Bell"].recent_clips) == 1
 
 
+@pytest.mark.parametrize("wrong_by", [timedelta(days=-400), timedelta(days=2)])
+async def test_a_clip_comes_in_whatever_the_clock_of_this_machine_says(
+    signing: Signing, world: World, clock: ManualClock, wrong_by: timedelta
+) -> None:
+    """A small machine may start without knowing the time."""
+    world.account.second_factor = "none"
+    world.rules.page_size = 5
+    ours = ManualClock(clock.now() + wrong_by)
+    blink = Blink(auth=signing(clock=ours))
+    await blink.start()
+    await blink.refresh()
+    assert not any(each.recent_clips for each in blink.cameras.values())
+    clip = world.account.add_clip(camera(world, "Bell"), size=9000)
+    ours.advance(60)
+    await blink.refresh()
+    assert [each["clip"] for each in blink.cameras["Bell"].recent_clips] == [clip.path]
+    assert blink.cameras["Bell"].motion_detected
+
+
+async def test_a_clip_that_is_written_at_the_start_comes_in_afterwards(
+    signing: Signing, world: World, clock: ManualClock
+) -> None:
+    world.account.second_factor = "none"
+    clip = world.account.add_clip(camera(world, "Bell"), size=9000, partial=True)
+    blink = Blink(auth=signing())
+    await blink.start()
+    world.account.change(clip, partial=False)
+    clock.advance(60)
+    await blink.refresh()
+    assert [each["clip"] for each in blink.cameras["Bell"].recent_clips] == [clip.path]
+
+
+async def test_the_first_clip_of_an_account_comes_in(signing: Signing, world: World, clock: ManualClock) -> None:
+    world.account.second_factor = "none"
+    for clip in world.account.clips:
+        world.account.remove_clip(clip)
+    blink = Blink(auth=signing())
+    await blink.start()
+    await blink.refresh()
+    world.account.add_clip(camera(world, "Bell"), size=9000)
+    clock.advance(60)
+    await blink.refresh()
+    assert blink.cameras["Bell"].motion_detected
+
+
 async def test_recent_clips_are_forgotten_one_by_one(
     blink: Blink, world: World, clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
