@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import inspect
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +19,7 @@ from blinkarchive.blink.memory import Memory
 from blinkarchive.blink.tokens import Tokens
 from blinkarchive.blink.wire import NotAsPromised
 from blinkarchive.clock import Clock
-from blinkarchive.errors import ConfigError, LoginNeeded, NotSignedIn, TokenRevoked, WrongCode
+from blinkarchive.errors import CodeNeeded, ConfigError, LoginNeeded, NotSignedIn, TokenRevoked, WrongCode, WrongPassword
 from blinkarchive.pace import Figures, Pace
 from blinkarchive.secret import Secret
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 PACE = Figures(requests_per_second=4.0, burst=40, downloads=2)
 """A start asks for everything at once; after that, steadily."""
 
+_OF_A_SIGN_IN = ("password", "2fa_code", "token", "refresh_token", "expires_in", "expiration_date")
+"""What is never kept, or kept as it is now and not as it was given."""
+
 _CODES = 3
 """How often a code may be given at a prompt."""
 
@@ -39,11 +43,10 @@ class Auth:
 
     `login_data` are credentials: `username` and `password`, or what `Blink.save` has kept, by blinkpy's keys. Without
     `no_prompt`, what is missing is asked for at the terminal. A `session` that is given stays its giver's, and is used in the
-    event
-    loop it was given in alone; without one, sessions are made and closed here. `callback` is called after tokens were
-    renewed: save
-    them then. `api_url` and `oauth_url` are other servers (https, or this machine), by default `BLINKARCHIVE_API_URL` and
-    `BLINKARCHIVE_OAUTH_URL`, by default Blink's.
+    event loop it was given in alone; without one, sessions are made and closed here. `callback` is called after tokens were
+    renewed, and may be a coroutine function: save them then. `api_url` and `oauth_url` are other servers (https, or this
+    machine), by default `BLINKARCHIVE_API_URL` and `BLINKARCHIVE_OAUTH_URL`, by default Blink's. `agent` and `app_build` are
+    taken for blinkpy's sake, and not used.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Auth:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._users = 0
         self._closing = AsyncExitStack()
+        self._called: set[asyncio.Future[object]] = set()
         self._pace: Pace | None = None
         self._given: aiohttp.ClientSession | None = None
         self._given_in: asyncio.AbstractEventLoop | None = None
@@ -112,7 +116,7 @@ class Auth:
         if self._client is None or self._loop is not loop:
             if self._loop is not loop or self._pace is None:
                 self._pace = Pace(PACE, self.clock)
-            self._loop, self._users, self._closing = loop, 0, AsyncExitStack()
+            self._loop, self._users, self._closing, self._called = loop, 0, AsyncExitStack(), set()
             self._client = await self._closing.enter_async_context(
                 Client.open(
                     self._memory,
@@ -132,10 +136,20 @@ class Auth:
             if not self._users:
                 self._client = None
                 await self._closing.aclose()
+                called, self._called = self._called, set()
+                await asyncio.gather(*called)
 
     def _renewed(self, _: Tokens) -> None:
-        if self.callback is not None:
-            self.callback()
+        result = self.callback() if self.callback is not None else None
+        if inspect.isawaitable(result):
+            called = asyncio.ensure_future(result)
+            self._called.add(called)
+            called.add_done_callback(self._has_been_called)
+
+    def _has_been_called(self, called: asyncio.Future[object]) -> None:
+        """One that went wrong stays, and is raised when the client is closed."""
+        if called.cancelled() or called.exception() is None:
+            self._called.discard(called)
 
     # What is known of the sign-in
 
@@ -187,7 +201,7 @@ class Auth:
     @property
     def login_attributes(self) -> dict[str, Any]:
         """All that is needed to go on without a new sign-in, by blinkpy's keys. The password is not in it."""
-        told = {key: value for key, value in self.data.items() if key not in ("password", "2fa_code")}
+        told = {key: value for key, value in self.data.items() if key not in _OF_A_SIGN_IN}
         kept = {} if self.tokens is None else credentials_of(self.tokens, self.clock.now())
         return {**told, **kept, "hardware_id": self.hardware_id, "client_id": self.client_id, "user_id": self.user_id}
 
@@ -205,15 +219,29 @@ class Auth:
             try:
                 if self.tokens is None:
                     raise NotSignedIn
+                await client.ensure_signed_in()
                 await client.account_id()
             except (NotSignedIn, TokenRevoked):
-                if not await self.validate_login():
-                    raise LoginNeeded("no sign-in that can be used, and no username and password for a new one") from None
-                if self.no_prompt:
-                    await client.ensure_signed_in(str(self.data["username"]), Secret(str(self.data["password"])))
-                else:
-                    await client.sign_in(str(self.data["username"]), Secret(str(self.data["password"])))
-                await client.account_id()
+                await self.sign_in()
+
+    async def sign_in(self) -> None:
+        """Sign in by the password, whatever tokens there are: once, and without a person at most once an hour.
+
+        Raises as `startup` does.
+        """
+        if not await self.validate_login():
+            raise LoginNeeded("no sign-in that can be used, and no username and password for a new one")
+        username, password = str(self.data["username"]), Secret(str(self.data["password"]))
+        async with self.opened() as client:
+            try:
+                await (client.sign_in_unattended if self.no_prompt else client.sign_in)(username, password)
+            except CodeNeeded:
+                raise CodeNeeded(f"{self.code_wanted()}; give it to `send_auth_key`") from None
+            except WrongPassword:
+                if not self.no_prompt:
+                    self.data.pop("password")  # it is asked for the next time, and not tried again
+                raise
+            await client.account_id()
 
     async def validate_login(self) -> bool:
         """Whether there are a username and a password, after the terminal was asked for what is missing."""
@@ -252,17 +280,19 @@ class Auth:
         raise WrongCode
 
     async def refresh_tokens(self, refresh: bool = True) -> bool:
-        """Renew the tokens now; without `refresh`, by a new sign-in."""
+        """Renew the tokens now; without `refresh`, by a new sign-in. Raises as `startup` does."""
         if not refresh:
-            self._memory = Memory(hardware_id=self.hardware_id, clock=self.clock)
-        await self.startup()
+            await self.sign_in()
+            return True
+        async with self.opened() as client:
+            await client.renew()
         return True
 
     async def logout(self, blink: Blink | None = None) -> bool:
         """End this client: its tokens are worth nothing any more."""
         async with self.opened() as client:
             await client.sign_out()
-        self._memory = Memory(hardware_id=self.hardware_id, clock=self.clock)
+        self._memory.forget()
         return True
 
     def code_wanted(self) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from blinkarchive.blink.saving import save
 from blinkarchive.blink.wire import CameraConfig, Family, MediaItem
-from blinkarchive.errors import ClipGone, SourceError
+from blinkarchive.errors import BadClip, ClipGone, LoginNeeded, Refused, SourceError, Throttled
 from blinkarchive.interfaces import Body
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ CELSIUS_OF_ZERO = 32
 KINDS = {Family.CAMERA: "default", Family.OWL: "mini", Family.DOORBELL: "doorbell"}
 _NIGHT_VISION = ("off", "on", "auto")
 _LARGEST_KEPT = 64 * 1024 * 1024
+
+RECENT = 100
+"""How many recent clips a camera remembers until they are saved. The cloud has them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,7 @@ class BlinkCamera:
         #: The newest clip that is known.
         self.newest: MediaItem | None = None
         self.motion_detected = False
-        #: Clips of the last hour, as {"time", "clip"}, oldest first.
+        #: Clips that have come in and were not saved yet, as {"time", "clip"}, in that order; at most `RECENT`, the newest.
         self.recent_clips: list[dict[str, str]] = []
         self.floodlight_enabled: bool | None = None
         self.image_from_cache: bytes | None = None
@@ -260,26 +263,35 @@ class BlinkCamera:
         output_dir: str | Path = "/tmp",  # noqa: S108 - as blinkpy has it
         file_pattern: str = "${created}_${name}.mp4",
     ) -> list[Path]:
-        """Write the clips of the last hour to files, and forget each that was written. Gives the files.
+        """Write the clips that have come in to files, and forget each that was written, or is gone from the cloud. Gives the
+        files. One clip's failure stops no other: it stays for the next time.
 
         In the pattern, `created` is the time (UTC) and the clip's id, which no two clips share; `name` the camera's name
-        without
-        blanks and signs.
+        without blanks and signs. A file that is there already is not replaced: the clip's id is put behind the name.
         """
         saved = []
         for recent in list(self.recent_clips):
-            at = datetime.fromisoformat(recent["time"]).astimezone(UTC)
-            created = f"{at:%Y%m%dT%H%M%SZ}_{_id_of(recent['clip'])}"
-            name = string.Template(file_pattern).substitute(created=created, name=re.sub(r"\W+", "", self.name))
-            path = Path(output_dir) / name
-            async with self._client() as client, client.media(recent["clip"]) as body:
-                await save(body, path, film=True)
+            at, id = datetime.fromisoformat(recent["time"]).astimezone(UTC), _id_of(recent["clip"])
+            created, name = f"{at:%Y%m%dT%H%M%SZ}_{id}", re.sub(r"\W+", "", self.name)
+            path = Path(output_dir) / string.Template(file_pattern).substitute(created=created, name=name)
+            if path.exists():
+                path = path.with_stem(f"{path.stem}_{id}")
+            try:
+                async with self._client() as client, client.media(recent["clip"]) as body:
+                    await save(body, path, film=True)
+            except (LoginNeeded, Refused, Throttled):
+                raise
+            except SourceError as error:
+                log.warning("a recent clip could not be saved", extra={"clip": id, "because": str(error)})
+                if not isinstance(error, ClipGone):
+                    continue
+            else:
+                saved.append(path)
             self.recent_clips.remove(recent)
-            saved.append(path)
         return saved
 
     async def expire_recent_clips(self, delta: timedelta = timedelta(hours=1)) -> None:
-        """Forget clips that are older: they stay in the cloud, and `Blink.download_videos` finds them."""
+        """Forget recent clips that are older. They stay in the cloud, and `Blink.download_videos` finds them."""
         oldest = self.sync.blink.auth.clock.now() - delta
         self.recent_clips = [clip for clip in self.recent_clips if datetime.fromisoformat(clip["time"]) > oldest]
 
@@ -364,6 +376,9 @@ class BlinkCamera:
             if self.newest is None or clip.created_at >= self.newest.created_at:
                 self.newest = clip
             self.recent_clips.append({"time": clip.created_at.isoformat(), "clip": clip.media})
+        if len(self.recent_clips) > RECENT:
+            log.info("recent clips that nobody saved are forgotten", extra={"camera": self.name})
+            del self.recent_clips[:-RECENT]
         self.motion_detected = motion
 
     async def update_cache(self, *, force: bool = False, video: bool = True) -> None:
@@ -374,6 +389,8 @@ class BlinkCamera:
             try:
                 self.video_from_cache = (await self.get_video_clip()).body
                 self._filmed = self.newest.id
+            except (LoginNeeded, Refused, Throttled):
+                raise
             except SourceError as error:
                 log.warning("its newest clip could not be fetched", extra={"camera": self.name, "because": str(error)})
 
@@ -383,6 +400,8 @@ class BlinkCamera:
         try:
             self.image_from_cache = (await self.get_thumbnail()).body
             self._pictured = self.thumbnail
+        except (LoginNeeded, Refused, Throttled):
+            raise
         except SourceError as error:
             log.warning("its picture could not be fetched", extra={"camera": self.name, "because": str(error)})
 
@@ -393,11 +412,15 @@ class BlinkCamera:
 
 
 async def whole(body: Body) -> bytes:
-    """All bytes of a body that is small enough to be kept. Raises `ClipGone`'s kin for one that is cut."""
-    found = b"".join([chunk async for chunk in body.chunks])
-    if body.length is not None and len(found) != body.length:
-        raise SourceError(f"cut: {len(found)} of {body.length} bytes came")
-    return found
+    """All bytes of a body that is small enough to be kept. Raises `BadClip` for one that is cut, empty or too large."""
+    found = bytearray()
+    async for chunk in body.chunks:
+        found += chunk
+        if len(found) > _LARGEST_KEPT:
+            raise BadClip(f"more than {_LARGEST_KEPT >> 20} MiB; write it to a file")
+    if not found or (body.length is not None and len(found) != body.length):
+        raise BadClip(f"cut: {len(found)} of {body.length} bytes came" if body.length else "an empty body came")
+    return bytes(found)
 
 
 def _known(address: str | None, camera: BlinkCamera, what: str) -> str:

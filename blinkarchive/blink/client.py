@@ -134,11 +134,22 @@ class Client:
         except (NotSignedIn, TokenRevoked):
             if not username or password is None:
                 raise
-            waiting = self._attempts.waiting(self._servers)
-            if waiting is not None:
-                raise CodeNeeded(f"{waiting.sent}; run `blinkarchive login`") from None
-            await self._attempts.hold_back(self._servers.oauth)
-            await self.sign_in(username, password)
+            await self.sign_in_unattended(username, password)
+
+    async def sign_in_unattended(self, username: str, password: Secret) -> None:
+        """Sign in, whatever tokens there are: at most once an hour, and not while a sign-in waits for its code.
+
+        Raises `LoginHeldBack`, or what `sign_in` does.
+        """
+        waiting = self._attempts.waiting(self._servers)
+        if waiting is not None:
+            raise CodeNeeded(f"{waiting.sent}; run `blinkarchive login`") from None
+        await self._attempts.hold_back(self._servers.oauth)
+        await self.sign_in(username, password)
+
+    async def renew(self) -> None:
+        """Renew the tokens now. Raises `TokenRevoked` when Blink no longer accepts them, or another `SourceError`."""
+        await self._session.refresh(self._session.tokens)
 
     async def adopt(self, tokens: Tokens) -> None:
         """Be signed in with tokens that were brought from elsewhere, as the device that they were issued to.

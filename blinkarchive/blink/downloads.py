@@ -6,15 +6,16 @@ import logging
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blinkarchive.blink.saving import is_film, save
-from blinkarchive.blink.wire import MediaItem
+from blinkarchive.blink.wire import MediaItem, MediaPage
 from blinkarchive.clock import Clock
-from blinkarchive.errors import BlinkArchiveError, LoginNeeded, Refused
+from blinkarchive.errors import ArchiveError, BlinkArchiveError, LoginNeeded, Refused, Throttled
 from blinkarchive.retry import Patience, retry
 from blinkarchive.when import MachineZone, parse_when
 
@@ -55,15 +56,11 @@ async def wanted(
 ) -> Wanted:
     """List what is asked for. An error of the list is raised: it is never taken for its end."""
     begin = _since(blink, since)
-    names = {camera.casefold()} if isinstance(camera, str) else {name.casefold() for name in camera}
+    names = _meant(blink, [camera] if isinstance(camera, str) else camera)
     seen: dict[int, MediaItem] = {}
     number = 1
     while stop is None or number <= stop:
-        page = await retry(
-            lambda number=number: client.media_page(begin, number),  # type: ignore[misc]
-            clock=blink.auth.clock,
-            patience=Patience(),
-        )
+        page = await _page(blink, client, begin, number)
         for bad in page.malformed:
             log.warning("an item of the list could not be understood", extra={"item": bad.item, "because": bad.reason})
         if not page.items and not page.malformed:
@@ -71,11 +68,24 @@ async def wanted(
         seen |= {item.id: item for item in page.items}
         number += 1
     else:
-        rest = await client.media_page(begin, number)
-        if rest.items:
+        if (await _page(blink, client, begin, number)).items:
             log.warning("there are more clips: the list was read up to page %d (stop); raise it, or give None", stop)
             return Wanted(items=_chosen(seen, names), cut_off=True)
     return Wanted(items=_chosen(seen, names), cut_off=False)
+
+
+async def _page(blink: Blink, client: Client, since: datetime, number: int) -> MediaPage:
+    return await retry(lambda: client.media_page(since, number), clock=blink.auth.clock, patience=Patience())
+
+
+def _meant(blink: Blink, cameras: Sequence[str | int]) -> set[str]:
+    """How the cameras that are asked for may be called in the list: by name or by id, and by the names `Blink.cameras` has."""
+    names = {str(each).casefold() for each in cameras}
+    for each in cameras:
+        with suppress(KeyError):
+            camera = blink.cameras[each]
+            names = (names - {str(each).casefold()}) | {camera.camera_id}
+    return names
 
 
 def _chosen(seen: dict[int, MediaItem], names: set[str]) -> list[MediaItem]:
@@ -105,12 +115,7 @@ async def download(
 ) -> Downloaded:
     """Fetch what was listed, one clip after the other."""
     done = Downloaded(cut_off=found.cut_off)
-    taken: set[Path] = set()
-    for item in found.items:
-        path = _path(item, folder, named)
-        if path in taken:  # a name of the caller's that two clips share: the second one gets its id
-            path = path.with_stem(f"{path.stem}-{item.id}")
-        taken.add(path)
+    for item, path in _paths(found.items, folder, named):
         if debug:
             done.files.append(path)
             continue
@@ -121,7 +126,7 @@ async def download(
             await clock.sleep(delay)
         try:
             await retry(lambda item=item, path=path: _fetch(client, item, path), clock=clock)  # type: ignore[misc]
-        except (LoginNeeded, Refused):
+        except (LoginNeeded, Refused, Throttled, ArchiveError):  # it would be the same with every other clip
             raise
         except BlinkArchiveError as error:
             log.warning("a clip could not be had", extra={"clip": item.id, "because": str(error)})
@@ -136,9 +141,25 @@ async def _fetch(client: Client, item: MediaItem, path: Path) -> None:
         await save(body, path, film=True)
 
 
+def _paths(items: list[MediaItem], folder: Path, named: Callable[[str, str, str], str] | None) -> list[tuple[MediaItem, Path]]:
+    """A file of its own for each clip. Of those that the caller gives one name, all but the oldest get their ids as well:
+    so they are called alike when there are more of them the next time.
+    """
+    found: list[tuple[MediaItem, Path]] = []
+    taken: set[Path] = set()
+    for item in reversed(items):
+        path = _path(item, folder, named)
+        if path in taken:
+            path = path.with_stem(f"{path.stem}-{item.id}")
+        taken.add(path)
+        found.append((item, path))
+    return found[::-1]
+
+
 def _path(item: MediaItem, folder: Path, named: Callable[[str, str, str], str] | None) -> Path:
     if named is not None:
-        return folder / named(item.created_at.isoformat(), item.device_name, str(folder))
+        path = Path(named(item.created_at.isoformat(), item.device_name, str(folder)))
+        return path if path.parent != Path() else folder / path
     return folder / f"{slug(f'{item.device_name}-{item.created_at.isoformat()}')}-{item.id}.mp4"
 
 

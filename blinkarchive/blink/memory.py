@@ -46,6 +46,10 @@ class Memory:
         """This device's id."""
         return self._hardware_id
 
+    def forget(self) -> None:
+        """Be signed in no more. When a sign-in was tried last is not forgotten."""
+        self._tokens = None
+
     def keep_hardware_id(self, hardware_id: str) -> None:
         """Be this device from now on."""
         self._hardware_id = hardware_id
@@ -64,8 +68,11 @@ class Memory:
         self._pending = pending
 
     def waiting(self, servers: Endpoints) -> PendingSignIn | None:
-        """The sign-in at these servers that waits for its code."""
-        return self._pending if self._pending is not None and self._pending.oauth == servers.oauth else None
+        """The sign-in at these servers that waits for its code. One that is too old for it waits no more: nobody else would
+        end it.
+        """
+        pending = self._pending
+        return pending if pending is not None and pending.oauth == servers.oauth and self.is_fresh(pending) else None
 
     def is_fresh(self, pending: PendingSignIn) -> bool:
         """Whether it is worth giving a code to."""

@@ -27,30 +27,31 @@ class Named(Mapping[str, T]):
     """Things by name, without regard to upper and lower case, and by id (a number, or its digits).
 
     A name that several have is followed by what tells them apart: `Front Door (Home)`, and by the id as well where that is not
-    enough. The bare name is then a `KeyError` that says which names there are: nothing is dropped, and nothing is guessed.
+    enough. The bare name is then a `KeyError` that says which names there are, and so is any other name or id that could mean
+    several: nothing is dropped, and nothing is guessed.
     """
 
     def __init__(self, entries: Iterable[Entry[T]] = ()) -> None:
-        self._things: dict[str, T] = {}
-        self._keys: dict[str, str] = {}
-        self._shared: dict[str, list[str]] = {}
         known = list(entries)
-        for entry, name in zip(known, _unique(known), strict=True):
-            self._things[name] = entry.thing
-            self._keys[name.casefold()] = name
-            if name != entry.name:
-                self._shared.setdefault(entry.name.casefold(), []).append(name)
-        for entry, name in zip(known, list(self._things), strict=True):
-            for other in (*entry.also, str(entry.id)):
-                self._keys.setdefault(other.casefold(), name)
+        names = _unique(known)
+        self._things = {name: entry.thing for entry, name in zip(known, names, strict=True)}
+        self._names = {name.casefold(): [name] for name in names}
+        self._by_name: dict[str, list[str]] = {}
+        self._otherwise: dict[str, list[str]] = {}
+        for entry, name in zip(known, names, strict=True):
+            self._by_name.setdefault(entry.name.casefold(), []).append(name)
+            for each in {str(entry.id), *(other.casefold() for other in entry.also)}:
+                self._otherwise.setdefault(each, []).append(name)
 
     def __getitem__(self, key: str | int) -> T:
         asked = str(key).casefold()
-        if asked in self._keys:
-            return self._things[self._keys[asked]]
-        if asked in self._shared:
-            raise KeyError(f"several are called {key!r}: {', '.join(map(repr, self._shared[asked]))}")
-        raise KeyError(key)
+        found = [] if isinstance(key, int) else self._names.get(asked) or self._by_name.get(asked, [])
+        found = found or self._otherwise.get(asked, [])
+        if len(found) > 1:
+            raise KeyError(f"several are called {key!r}: {', '.join(map(repr, found))}")
+        if not found:
+            raise KeyError(key)
+        return self._things[found[0]]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._things)
@@ -65,12 +66,26 @@ class Named(Mapping[str, T]):
 def _unique(entries: list[Entry[T]]) -> list[str]:
     """A name of its own for each."""
     bare = Counter(entry.name.casefold() for entry in entries)
-    longer = [entry.name if bare[entry.name.casefold()] == 1 else f"{entry.name} ({entry.where})" for entry in entries]
-    again = Counter(name.casefold() for name in longer)
-    return [
-        name if again[name.casefold()] == 1 else f"{entry.name} ({', '.join(filter(None, (entry.where, str(entry.id))))})"
-        for entry, name in zip(entries, longer, strict=True)
+    longer = [
+        entry.name if bare[entry.name.casefold()] == 1 else _told(entry.name, entry.where or str(entry.id)) for entry in entries
     ]
+    again = Counter(name.casefold() for name in longer)
+    taken: set[str] = set()
+    names = []
+    for entry, name in zip(entries, longer, strict=True):
+        wanted = found = name if again[name.casefold()] == 1 else _told(entry.name, entry.where, str(entry.id))
+        number = 1
+        while found.casefold() in taken:
+            number += 1
+            found = f"{wanted} #{number}"
+        taken.add(found.casefold())
+        names.append(found)
+    return names
+
+
+def _told(name: str, *what: str) -> str:
+    told = ", ".join(filter(None, what))
+    return f"{name} ({told})" if told else name
 
 
 def bare(name: str) -> str:

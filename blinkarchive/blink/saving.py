@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import secrets
 from collections.abc import Callable
@@ -18,26 +19,31 @@ from blinkarchive.interfaces import Body
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_SIZES_AGREE = 1
+"""KiB by which a clip may differ from what was promised."""
 
-async def save(body: Body, path: Path, *, film: bool, replace: bool = True) -> int:
+
+async def save(body: Body, path: Path, *, film: bool, replace: bool = True, kib: int | None = None) -> int:
     """Write a body to a file, in the place of what is there; of a film, its MP4 structure is proven first. Gives its size.
 
-    If it may not `replace` what is there, that stays as it is, and `FileExistsError` is raised.
+    If it may not `replace` what is there, that stays as it is, and `FileExistsError` is raised. `kib` is how large it should
+    be, in KiB, rounded.
 
-    The bytes go to a file beside it, which takes its name when they are all there and durable. Raises `BadClip` for a body
-    that is
-    cut, empty or no film, and `ArchiveError` when it cannot be written.
+    Missing folders are made. The bytes go to a file beside it, which takes its name when they are all there and durable.
+    Raises `BadClip` for a body that is cut, empty, no film or another one, and `ArchiveError` when it cannot be written.
     """
     path = path.absolute()
     draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
     files = Files()
     try:
-        fd = files.create(draft, 0o666)
+        fd = _begin(files, draft)
         try:
             size = 0
             async for chunk in body.chunks:
                 await _in_thread(files.write, fd, chunk)
                 size += len(chunk)
+            if kib is not None and abs(round(size / 1024) - kib) > _SIZES_AGREE:
+                raise BadClip(f"another clip: {size} bytes came, and {kib} KiB were promised")
             await _in_thread(_finish, body, draft, path, fd, size, files, film, replace)
         finally:
             os.close(fd)
@@ -49,6 +55,15 @@ async def save(body: Body, path: Path, *, film: bool, replace: bool = True) -> i
         with suppress(OSError):
             files.unlink(draft)  # what has taken its name is not there any more
     return size
+
+
+def _begin(files: Files, draft: Path) -> int:
+    """A file for the bytes; what stands in the way of one is no file that is there already."""
+    try:
+        files.make_folders(draft.parent)
+        return files.create(draft, 0o666)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
 
 
 async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

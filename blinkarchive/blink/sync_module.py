@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from blinkarchive.blink.local_storage import LocalStorage
     from blinkarchive.blink.system import Blink
 
-_SIZES_AGREE = 1
-"""KiB by which a clip may differ from what its manifest says."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalStorageMediaItem:
@@ -69,9 +66,7 @@ class LocalStorageMediaItem:
     async def download_video(self, blink: Blink | None, file_name: str | Path, max_retries: int = 4) -> bool:
         """Write it to a file, after `prepare_download`: whole and proven, or not at all."""
         async with self.open() as body:
-            size = await save(body, Path(file_name), film=True)
-        if self.size is not None and abs(round(size / 1024) - self.size) > _SIZES_AGREE:
-            raise CommandFailed(f"{file_name}: {size} bytes came, and the manifest promises {self.size} KiB")
+            await save(body, Path(file_name), film=True, kib=self.size)
         return True
 
     async def delete_video(self, blink: Blink | None = None, max_retries: int = 4) -> bool:
@@ -79,6 +74,10 @@ class LocalStorageMediaItem:
 
         Raises `CommandFailed` when the numbers have moved meanwhile (nothing is deleted), or when it is still there afterwards.
         """
+        return await self._delete(fetched=False)
+
+    async def _delete(self, *, fetched: bool) -> bool:
+        """`fetched`: only if its number is what it was, for else it was another clip that was fetched by it."""
         async with self.sync.storage() as storage:
             before = await storage.manifest()
             now = [clip for clip in before.clips if self._is(clip)]
@@ -86,6 +85,8 @@ class LocalStorageMediaItem:
                 return True  # gone already
             if len(now) > 1:
                 raise CommandFailed(f"{self.sync.name}: several clips are like {self}; none is deleted")
+            if fetched and now[0].id != self.id:
+                raise CommandFailed(f"{self.sync.name}: the numbers have moved; update the manifest, and fetch {self} again")
             await storage.delete(before, now[0])
             after = await storage.manifest()
             if any(self._is(clip) for clip in after.clips):
@@ -93,10 +94,13 @@ class LocalStorageMediaItem:
         return True
 
     async def download_video_delete(self, blink: Blink | None, file_name: str | Path, max_retries: int = 4) -> bool:
-        """Fetch it to a file, and delete it from the stick when it is there, whole and durable."""
+        """Fetch it to a file, and delete it from the stick when it is there, whole and durable.
+
+        Raises `CommandFailed` when its number is not what it was: then the file may be another clip, and nothing is deleted.
+        """
         await self.prepare_download(blink, max_retries)
         await self.download_video(blink, file_name, max_retries)
-        return await self.delete_video(blink, max_retries)
+        return await self._delete(fetched=True)
 
     def _is(self, other: wire.LocalClip) -> bool:
         """Whether another manifest's clip is this one, by all that lasts."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,8 +16,8 @@ from blinkarchive.blink.camera import BlinkCamera
 from blinkarchive.blink.credentials import json_save
 from blinkarchive.blink.names import Entry, Named
 from blinkarchive.blink.sync_module import BlinkSyncModule
-from blinkarchive.blink.wire import Homescreen, MediaItem, SyncModule
-from blinkarchive.errors import CodeNeeded, ServerTrouble, SourceError
+from blinkarchive.blink.wire import Family, Homescreen, MediaItem, Network, SyncModule
+from blinkarchive.errors import CodeNeeded, LoginNeeded, Refused, ServerTrouble, SourceError, Throttled, TokenRevoked
 
 if TYPE_CHECKING:
     import aiohttp
@@ -52,9 +51,8 @@ class Blink:
         *,
         auth: Auth | None = None,
     ) -> None:
-        """`refresh_rate` is the least time between two refreshes, in seconds; `motion_interval` for how many minutes after
-        its clip
-        a motion counts as seen; `no_owls` leaves out Minis.
+        """`refresh_rate` is the least time between two refreshes, in seconds; `motion_interval` for how many minutes after its
+        clip a motion counts as seen; `no_owls` leaves out Minis.
         """
         self._session = session
         self._auth = auth or Auth(session=session)
@@ -76,8 +74,10 @@ class Blink:
         self.temperature_unit: Literal["F", "C"] | None = None
         self._last_look: float | None = None
         self._known: dict[int, datetime] = {}
-        self._listed_at: datetime | None = None
+        #: The last change in the list of clips that is known, by Blink's clock: ours may be wrong.
+        self._changed_at = _BEGINNING
         self._refreshing: asyncio.Task[bool] | None = None
+        self._waiting = 0
         self._held = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -125,21 +125,27 @@ class Blink:
         """Sign in if need be, and read the house.
 
         Where prompts are allowed, the terminal is asked for what is missing: username, password, the code that Blink sends.
-        With
-        `no_prompt`, a code that is wanted makes this return False, with `key_required` set: give it to `auth.send_auth_key` and
-        call `setup_post_verify`. `auth.startup` raises `BlinkTwoFARequiredError` in its place.
+        With `no_prompt`, a code that is wanted makes this return False, with `key_required` set: give it to
+        `auth.send_auth_key` and call `setup_post_verify`. `auth.startup` raises `BlinkTwoFARequiredError` in its place.
         """
         async with self.auth.opened():
             try:
-                await self.auth.startup()
-            except CodeNeeded as wanted:
-                self.key_required = True
-                if self.auth.no_prompt:
-                    log.warning("a sign-in code is wanted: give it to auth.send_auth_key", extra={"because": str(wanted)})
-                    return False
-                await self.auth.prompt_code()
-            self.key_required = False
-            return await self.setup_post_verify()
+                return await self._signed_in(self.auth.startup) and await self.setup_post_verify()
+            except TokenRevoked:  # only the first use shows that tokens are worth nothing any more
+                return await self._signed_in(self.auth.sign_in) and await self.setup_post_verify()
+
+    async def _signed_in(self, how: Callable[[], Awaitable[None]]) -> bool:
+        """Be signed in; False when the code has to come from elsewhere."""
+        try:
+            await how()
+        except CodeNeeded as wanted:
+            self.key_required = True
+            if self.auth.no_prompt:
+                log.warning("a sign-in code is wanted: give it to auth.send_auth_key", extra={"because": str(wanted)})
+                return False
+            await self.auth.prompt_code()
+        self.key_required = False
+        return True
 
     async def prompt_2fa(self) -> bool:
         """Ask the terminal for the code that Blink has sent, and read the house."""
@@ -176,6 +182,8 @@ class Blink:
             if camera.camera_type == "default":
                 try:
                     await camera.read_settings()
+                except (LoginNeeded, Refused, Throttled):
+                    raise
                 except SourceError as error:
                     log.warning("its settings could not be read", extra={"camera": camera.name, "because": str(error)})
 
@@ -188,16 +196,20 @@ class Blink:
         debugging. Who calls meanwhile waits for the same.
         """
         loop = asyncio.get_running_loop()
-        if self._refreshing is not None and not self._refreshing.done() and self._refreshing.get_loop() is loop:
-            return await asyncio.shield(self._refreshing)
-        if not (force or force_cache) and not self.check_if_ok_to_update():
-            return False
-        self._refreshing = loop.create_task(self._refresh(force=force or force_cache))
+        refreshing = self._refreshing
+        if refreshing is None or refreshing.done() or refreshing.get_loop() is not loop:
+            if not (force or force_cache) and not self.check_if_ok_to_update():
+                return False
+            refreshing = self._refreshing = loop.create_task(self._refresh(force=force or force_cache))
+            self._waiting = 0
+        self._waiting += 1
         try:
-            return await asyncio.shield(self._refreshing)
-        except asyncio.CancelledError:
-            self._refreshing.cancel()
-            raise
+            return await asyncio.shield(refreshing)
+        finally:
+            if refreshing is self._refreshing:
+                self._waiting -= 1
+                if not self._waiting:
+                    refreshing.cancel()  # nobody waits for it any more; when it is done, this does nothing
 
     async def _refresh(self, *, force: bool) -> bool:
         async with self.auth.opened() as client:
@@ -209,9 +221,8 @@ class Blink:
             await self._notice(client)
             for camera in self.cameras.values():
                 await camera.update_cache(force=force)
-                await camera.expire_recent_clips()
         self._last_look = self.auth.clock.monotonic()
-        self.last_refresh = int(time.time())
+        self.last_refresh = int(self.auth.clock.now().timestamp())
         return True
 
     def check_if_ok_to_update(self) -> bool:
@@ -231,13 +242,13 @@ class Blink:
             log.warning("a device could not be understood", extra={"device": bad.item, "because": bad.reason})
         syncs = self._modules(home)
         cameras: dict[int, list[Entry[BlinkCamera]]] = {}
-        before = {int(camera.camera_id): camera for camera in self.cameras.values()}
+        before = {(camera.seen.family, camera.seen.id): camera for camera in self.cameras.values()}
         by_network = {sync.network_id: sync for sync in reversed(syncs)}
         for seen in home.cameras:
-            if seen.network_id not in by_network or (self.no_owls and seen.family == "owls"):
+            if self.no_owls and seen.family is Family.OWL:
                 continue
             sync = by_network[seen.network_id]
-            camera = before.get(seen.id) or BlinkCamera(sync, seen)
+            camera = before.get((seen.family, seen.id)) or BlinkCamera(sync, seen)
             camera.sync = sync
             camera.show(seen)
             entry = Entry(thing=camera, id=seen.id, name=seen.name or str(seen.id), where=sync.network_name)
@@ -257,10 +268,13 @@ class Blink:
         )
 
     def _modules(self, home: Homescreen) -> list[BlinkSyncModule]:
-        """Every network with each of its modules, or alone."""
+        """Every network with each of its modules, or alone; and one without a name for what is in none that is listed."""
+        listed = {network.id for network in home.networks}
+        told = {each.network_id for each in home.sync_modules} | {each.network_id for each in home.cameras}
+        networks = (*home.networks, *(Network(id=id) for id in sorted(told - listed)))
         before = {(sync.network_id, sync.sync_id): sync for sync in self.sync.values()}
         found = []
-        for network in home.networks:
+        for network in networks:
             modules: list[SyncModule | None] = [each for each in home.sync_modules if each.network_id == network.id]
             for module in modules or [None]:
                 sync = before.get((network.id, module.id if module else None)) or BlinkSyncModule(self, network, module)
@@ -270,30 +284,36 @@ class Blink:
 
     async def _notice_first(self, client: Client) -> None:
         """Learn each camera's newest clip, so that there is one to fetch."""
-        now = self.auth.clock.now()
         page = await client.media_page(_BEGINNING, 1)
         clips = _by_camera(page.items)
         for camera in self.cameras.values():
             newest = max(clips.get(camera.camera_id, []), key=lambda item: item.created_at, default=None)
             if newest is not None:
                 camera.newest = newest
-        self._known |= {item.id: item.updated_at or item.created_at for item in page.items}
-        self._listed_at = now
+        self._learn(page.items)
 
     async def _notice(self, client: Client) -> None:
         """Take the clips that have come into the list since the last look: by their ids, whenever they were recorded."""
-        now = self.auth.clock.now()
-        since = (self._listed_at or now) - _LATE
+        since = max(_BEGINNING, self._changed_at - _LATE)
         items = [item async for item in _all(client, since)]
         fresh = _by_camera(item for item in items if item.id not in self._known)
-        moved = now - timedelta(minutes=self.motion_interval)
+        moved = self.auth.clock.now() - timedelta(minutes=self.motion_interval)
         for camera in self.cameras.values():
             clips = sorted(fresh.get(camera.camera_id, []), key=lambda item: item.created_at)
             recent = camera.newest is not None and camera.newest.created_at >= moved and camera.motion_detected
-            camera.noticed(clips, motion=camera.sync.arm and (bool(clips) or recent))
+            # A clip that is watched or deleted days later comes back in the list: that is no motion.
+            moving = recent or any(clip.created_at >= since for clip in clips)
+            camera.noticed(clips, motion=camera.sync.arm and moving)
         self._known = {id: at for id, at in self._known.items() if at >= since - _LATE}
-        self._known |= {item.id: now for item in items if item.media and not item.partial}
-        self._listed_at = now
+        self._learn(items)
+
+    def _learn(self, items: Iterable[MediaItem]) -> None:
+        """Note which clips are known: those that are whole, by their ids."""
+        for item in items:
+            at = item.updated_at or item.created_at
+            self._changed_at = max(self._changed_at, at)
+            if item.media and not item.partial:
+                self._known[item.id] = at
 
     # More
 
@@ -330,15 +350,12 @@ class Blink:
     ) -> downloads.Downloaded:
         """Write clips of the cloud to a folder: whole and proven, or not at all.
 
-        `since` is a time such as "2018/07/04 09:34" or an aware datetime; without it, everything is wanted. `camera` is a
-        name, or several, or "all". `stop` is how many pages of the list are
-        read (None: all); when that cuts something off, it is said in the result and in a warning. `delay` is the pause
-        between two
-        downloads, in seconds. With `debug`, nothing is written: the result says what would be. `filename_format` makes a name
-        of
-        time, camera and folder; without it, names hold the camera, the time and the clip's id, which no two clips share. One
-        clip's
-        failure stops no other: it is in the result.
+        `since` is a time such as "2018/07/04 09:34" or an aware datetime; without it, everything is wanted. `camera` is a name
+        or an id, or several, or "all". `stop` is how many pages of the list are read (None: all); when that cuts something off,
+        it is said in the result and in a warning. `delay` is the pause between two downloads, in seconds. With `debug`, nothing
+        is written: the result says what would be. `filename_format` makes a path of time, camera and folder; without it, names
+        hold the camera, the time and the clip's id, which no two clips share. One clip's failure stops no other: it is in the
+        result. What would fail for every clip is raised.
         """
         async with self.auth.opened() as client:
             found = await downloads.wanted(self, client, since=since, camera=camera, stop=stop)

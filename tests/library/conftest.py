@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from blinkarchive.blink import Client, Endpoints
+from blinkarchive.blink import Auth, Blink, Client, Endpoints
 from blinkarchive.clock import ManualClock
 from blinkarchive.secret import Secret
-from blinkarchive.simulator import Camera, Running, Simulator, SyncModule, World
+from blinkarchive.simulator import Account, Camera, Running, Simulator, SyncModule, World
 from blinkarchive.simulator.plan import AccountPlan, CameraPlan, NetworkPlan, SyncModulePlan, WorldPlan
 
 
@@ -65,6 +69,53 @@ async def client(servers: Endpoints, world: World, clock: ManualClock, tmp_path:
     async with Client.open(tmp_path / "tokens" / "home.json", servers=servers, clock=clock) as client:
         await client.sign_in(world.account.username, Secret(world.account.password))
         yield client
+
+
+Signing = Callable[..., Auth]
+
+
+@pytest.fixture
+def signing(cloud: Running, world: World, clock: ManualClock) -> Signing:
+    """Makes the sign-in of the first account, or of another: by its password, without a prompt, unless said otherwise."""
+
+    def sign(login_data: dict[str, Any] | None = None, *, account: Account | None = None, **options: Any) -> Auth:
+        person = account or world.account
+        given = {"username": person.username, "password": person.password} if login_data is None else login_data
+        servers = {"api_url": cloud.url, "oauth_url": cloud.url, "clock": clock}
+        return Auth(given, **{"no_prompt": True, **servers, **options})
+
+    return sign
+
+
+@pytest.fixture
+async def blink(signing: Signing, world: World) -> AsyncIterator[Blink]:
+    """A house whose owner has signed in."""
+    world.account.second_factor = "none"
+    async with Blink(auth=signing()) as blink:
+        assert await blink.start()
+        yield blink
+
+
+@contextmanager
+def served_beside(world: World) -> Iterator[Running]:
+    """A simulated cloud in a thread of its own: for tests that run event loops themselves, or scripts in other processes."""
+    up = threading.Event()
+    found: dict[str, Any] = {}
+
+    async def serve() -> None:
+        async with Simulator(world).serving() as found["running"]:
+            found["loop"], found["end"] = asyncio.get_running_loop(), asyncio.Event()
+            up.set()
+            await found["end"].wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="cloud")
+    thread.start()
+    try:
+        assert up.wait(20)
+        yield found["running"]
+    finally:
+        found["loop"].call_soon_threadsafe(found["end"].set)
+        thread.join(20)
 
 
 def camera(world: World, name: str, network: str = "Home") -> Camera:
