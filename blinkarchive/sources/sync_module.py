@@ -20,7 +20,7 @@ from blinkarchive.pace import Pace
 from blinkarchive.retry import Patience, retry
 
 if TYPE_CHECKING:
-    from blinkarchive.blink import Camera, Client, Homescreen, LocalClip, Manifest, Network, SyncModule
+    from blinkarchive.blink import Camera, Client, Homescreen, LocalClip, Manifest, SyncModule
 
 log = logging.getLogger(__name__)
 
@@ -105,21 +105,23 @@ class SyncModules:
         except SourceError as error:
             listed.put_nowait(error)
             return
-        network = next(network for network in home.networks if network.id == module.network_id)
+        named = next((network.name for network in home.networks if network.id == module.network_id), "")
         cameras = [camera for camera in home.cameras if camera.network_id == module.network_id]
-        refs = tuple(self._ref(desk, network, cameras, facts) for facts in facts_of(manifest))
+        refs = tuple(self._ref(desk, named, cameras, facts) for facts in facts_of(manifest))
         unreadable = tuple(replace(bad, item=f"{module.id}/{bad.item}") for bad in manifest.malformed)
         listed.put_nowait(Batch(found=refs, unreadable=unreadable))
 
-    def _ref(self, desk: _Desk, network: Network, cameras: Sequence[Camera], facts: Facts) -> ClipRef:
+    def _ref(self, desk: _Desk, network: str, cameras: Sequence[Camera], facts: Facts) -> ClipRef:
         at = facts.created_at.astimezone(UTC)
         camera = _camera_of(facts.camera, cameras)
         nth = f":{facts.nth}" if facts.nth > 1 else ""
         clip = Clip(
-            id=ClipId(f"local:{self.account}:{network.id}:{desk.module.id}:{facts.camera}:{at:%Y-%m-%dT%H:%M:%SZ}{nth}"),
+            id=ClipId(
+                f"local:{self.account}:{desk.module.network_id}:{desk.module.id}:{facts.camera}:{at:%Y-%m-%dT%H:%M:%SZ}{nth}"
+            ),
             account=self.account,
-            network_id=str(network.id),
-            network=network.name,
+            network_id=str(desk.module.network_id),
+            network=network,
             camera_id=None if camera is None else str(camera.id),
             camera=facts.camera if camera is None else camera.name,
             source=SourceName.SYNC_MODULE,

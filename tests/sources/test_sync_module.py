@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +27,7 @@ from blinkarchive.pace import PACES, Pace
 from blinkarchive.retry import Patience
 from blinkarchive.secret import Secret
 from blinkarchive.simulator import Running, Simulator, SyncModule, World
+from blinkarchive.simulator.bodies import homescreen
 from blinkarchive.simulator.plan import AccountPlan, CameraPlan, NetworkPlan, Rules, SyncModulePlan, WorldPlan
 from blinkarchive.sources.sync_module import SyncModules
 
@@ -180,6 +182,17 @@ async def test_one_modules_trouble_keeps_no_others_clips(source: SyncModules, wo
         async for batch in source.discover(EVERYTHING):
             found.append(batch)
     assert sum(len(batch.found) for batch in found) == 5
+
+
+async def test_a_module_whose_network_is_not_listed_is_archived_all_the_same(source: SyncModules, world: World) -> None:
+    barn = module(world, "Barn")
+    screen = homescreen(world.account, world.clock.now())
+    screen["networks"] = [network for network in screen["networks"] if network["id"] != barn.network.id]
+    world.faults.add("homescreen.json-error", body=json.dumps(screen))
+    found = await refs(source)
+    assert len(found) == 11
+    assert {ref.clip.network for ref in found if f":{barn.id}:" in ref.clip.id} == {""}
+    assert {ref.clip.id for ref in found} == {ref.clip.id for ref in await refs(source)}
 
 
 async def test_what_cannot_be_read_is_not_asked(source: SyncModules, world: World, cloud: Running) -> None:
