@@ -1,5 +1,4 @@
-"""Signing in, as a script or a person at a terminal does it: a dict of credentials, questions, a code, tokens that are
-renewed."""
+"""Signing in, as a script or a person at a terminal does it: credentials, questions, a code, tokens that are renewed."""
 
 from __future__ import annotations
 
@@ -212,8 +211,7 @@ class Auth:
 
         Raises `CodeNeeded` (`BlinkTwoFARequiredError`) when Blink has sent a code: go on with `send_auth_key`. Raises
         `WrongPassword`, `LoginLimit`, `LoginHeldBack` or another `LoginNeeded` when a person has to act, and another
-        `SourceError`
-        when Blink could not be asked: then what there is stays as good as it was.
+        `SourceError` when Blink could not be asked: then what there is stays as good as it was.
         """
         async with self.opened() as client:
             try:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from blinkarchive.blink.names import bare
 from blinkarchive.blink.saving import save
 from blinkarchive.blink.wire import CameraConfig, Family, MediaItem
 from blinkarchive.errors import BadClip, ClipGone, LoginNeeded, Refused, SourceError, Throttled
@@ -111,7 +112,7 @@ class BlinkCamera:
     @property
     def online(self) -> bool:
         """Whether it is well."""
-        return self._seen.status in ("online", "done")
+        return self._seen.well
 
     @property
     def motion_enabled(self) -> bool:
@@ -272,7 +273,7 @@ class BlinkCamera:
         saved = []
         for recent in list(self.recent_clips):
             at, id = datetime.fromisoformat(recent["time"]).astimezone(UTC), _id_of(recent["clip"])
-            created, name = f"{at:%Y%m%dT%H%M%SZ}_{id}", re.sub(r"\W+", "", self.name)
+            created, name = f"{at:%Y%m%dT%H%M%SZ}_{id}", bare(self.name)
             path = Path(output_dir) / string.Template(file_pattern).substitute(created=created, name=name)
             if path.exists():
                 path = path.with_stem(f"{path.stem}_{id}")

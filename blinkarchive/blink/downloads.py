@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from blinkarchive.blink.listing import pages
 from blinkarchive.blink.saving import is_film, save
 from blinkarchive.blink.wire import MediaItem, MediaPage
 from blinkarchive.clock import Clock
@@ -58,24 +59,23 @@ async def wanted(
     begin = _since(blink, since)
     names = _meant(blink, [camera] if isinstance(camera, str) else camera)
     seen: dict[int, MediaItem] = {}
-    number = 1
-    while stop is None or number <= stop:
-        page = await _page(blink, client, begin, number)
-        for bad in page.malformed:
-            log.warning("an item of the list could not be understood", extra={"item": bad.item, "because": bad.reason})
-        if not page.items and not page.malformed:
-            break
-        seen |= {item.id: item for item in page.items}
-        number += 1
-    else:
-        if (await _page(blink, client, begin, number)).items:
-            log.warning("there are more clips: the list was read up to page %d (stop); raise it, or give None", stop)
-            return Wanted(items=_chosen(seen, names), cut_off=True)
-    return Wanted(items=_chosen(seen, names), cut_off=False)
+    cut_off, read = False, 0
 
+    def ask(number: int) -> Awaitable[MediaPage]:
+        return retry(lambda: client.media_page(begin, number), clock=blink.auth.clock, patience=Patience())
 
-async def _page(blink: Blink, client: Client, since: datetime, number: int) -> MediaPage:
-    return await retry(lambda: client.media_page(since, number), clock=blink.auth.clock, patience=Patience())
+    async with aclosing(pages(ask)) as listed:
+        async for page in listed:
+            if read == stop:  # one page more tells whether something is cut off
+                cut_off = bool(page.items)
+                break
+            for bad in page.malformed:
+                log.warning("an item of the list could not be understood", extra={"item": bad.item, "because": bad.reason})
+            seen |= {item.id: item for item in page.items}
+            read += 1
+    if cut_off:
+        log.warning("there are more clips: the list was read up to page %d (stop); raise it, or give None", stop)
+    return Wanted(items=_chosen(seen, names), cut_off=cut_off)
 
 
 def _meant(blink: Blink, cameras: Sequence[str | int]) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -86,6 +86,22 @@ def _unique(entries: list[Entry[T]]) -> list[str]:
 def _told(name: str, *what: str) -> str:
     told = ", ".join(filter(None, what))
     return f"{name} ({told})" if told else name
+
+
+class HasName(Protocol):
+    """Whatever has a name."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Thing = TypeVar("Thing", bound=HasName)
+
+
+def meant(recorded: str, cameras: Iterable[Thing]) -> Thing | None:
+    """The camera that a clip on a stick was recorded by, when no other one could be meant by its name."""
+    found = [camera for camera in cameras if bare(camera.name) == bare(recorded)]
+    return found[0] if len(found) == 1 else None
 
 
 def bare(name: str) -> str:

@@ -9,25 +9,25 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from blinkarchive import mp4
 from blinkarchive.errors import ArchiveError, BadClip
 from blinkarchive.files import Files
 from blinkarchive.interfaces import Body
 
+if TYPE_CHECKING:
+    from blinkarchive.blink.wire import LocalClip
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_SIZES_AGREE = 1
-"""KiB by which a clip may differ from what was promised."""
 
-
-async def save(body: Body, path: Path, *, film: bool, replace: bool = True, kib: int | None = None) -> int:
+async def save(body: Body, path: Path, *, film: bool, replace: bool = True, clip: LocalClip | None = None) -> int:
     """Write a body to a file, in the place of what is there; of a film, its MP4 structure is proven first. Gives its size.
 
-    If it may not `replace` what is there, that stays as it is, and `FileExistsError` is raised. `kib` is how large it should
-    be, in KiB, rounded.
+    If it may not `replace` what is there, that stays as it is, and `FileExistsError` is raised. `clip` is
+    what a manifest says of it, if one does.
 
     Missing folders are made. The bytes go to a file beside it, which takes its name when they are all there and durable.
     Raises `BadClip` for a body that is cut, empty, no film or another one, and `ArchiveError` when it cannot be written.
@@ -42,8 +42,8 @@ async def save(body: Body, path: Path, *, film: bool, replace: bool = True, kib:
             async for chunk in body.chunks:
                 await _in_thread(files.write, fd, chunk)
                 size += len(chunk)
-            if kib is not None and abs(round(size / 1024) - kib) > _SIZES_AGREE:
-                raise BadClip(f"another clip: {size} bytes came, and {kib} KiB were promised")
+            if clip is not None and not clip.fits(size):
+                raise BadClip(f"another clip: {size} bytes came, and {clip.size} KiB were promised")
             await _in_thread(_finish, body, draft, path, fd, size, files, film, replace)
         finally:
             os.close(fd)

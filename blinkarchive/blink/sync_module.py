@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blinkarchive.blink.names import Named, bare
+from blinkarchive.blink.names import Named, meant
 from blinkarchive.blink.saving import save
 from blinkarchive.errors import CommandFailed, SourceError
 from blinkarchive.interfaces import Body
@@ -66,7 +66,7 @@ class LocalStorageMediaItem:
     async def download_video(self, blink: Blink | None, file_name: str | Path, max_retries: int = 4) -> bool:
         """Write it to a file, after `prepare_download`: whole and proven, or not at all."""
         async with self.open() as body:
-            await save(body, Path(file_name), film=True, kib=self.size)
+            await save(body, Path(file_name), film=True, clip=self.clip)
         return True
 
     async def delete_video(self, blink: Blink | None = None, max_retries: int = 4) -> bool:
@@ -104,8 +104,7 @@ class LocalStorageMediaItem:
 
     def _is(self, other: wire.LocalClip) -> bool:
         """Whether another manifest's clip is this one, by all that lasts."""
-        mine = self.clip
-        return (other.created_at, other.camera_name, other.size) == (mine.created_at, mine.camera_name, mine.size)
+        return other.lasting == self.clip.lasting
 
 
 class BlinkSyncModule:
@@ -213,16 +212,11 @@ class BlinkSyncModule:
         async with self.storage() as storage:
             manifest = await storage.manifest()
         items = [
-            LocalStorageMediaItem(sync=self, manifest=manifest, clip=clip, camera=self._camera_called(clip.camera_name))
+            LocalStorageMediaItem(sync=self, manifest=manifest, clip=clip, camera=meant(clip.camera_name, self.cameras.values()))
             for clip in manifest.clips
         ]
         self.local_storage_manifest = tuple(sorted(items, key=lambda item: item.created_at, reverse=True))
         return self.local_storage_manifest
-
-    def _camera_called(self, recorded: str) -> BlinkCamera | None:
-        """The camera of a recorded name, when no other one could be meant."""
-        found = [camera for camera in self.cameras.values() if bare(camera.name) == bare(recorded)]
-        return found[0] if len(found) == 1 else None
 
     def show(self, network: wire.Network, module: wire.SyncModule | None) -> None:
         """Take what the homescreen says of it now."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -14,6 +15,7 @@ from blinkarchive.blink import downloads
 from blinkarchive.blink.auth import Auth
 from blinkarchive.blink.camera import BlinkCamera
 from blinkarchive.blink.credentials import json_save
+from blinkarchive.blink.listing import pages
 from blinkarchive.blink.names import Entry, Named
 from blinkarchive.blink.sync_module import BlinkSyncModule
 from blinkarchive.blink.wire import Family, Homescreen, MediaItem, Network, SyncModule
@@ -171,11 +173,9 @@ class Blink:
 
     async def _read_owner(self, client: Client) -> None:
         try:
-            unit = (await client.user()).temp_units
+            self.temperature_unit = (await client.user()).unit
         except ServerTrouble as error:
             log.warning("the unit of temperatures is not known", extra={"because": str(error)})
-            return
-        self.temperature_unit = {"f": "F", "c": "C"}.get(unit.lower())  # type: ignore[assignment]
 
     async def _read_batteries(self) -> None:
         for camera in self.cameras.values():
@@ -295,7 +295,7 @@ class Blink:
     async def _notice(self, client: Client) -> None:
         """Take the clips that have come into the list since the last look: by their ids, whenever they were recorded."""
         since = max(_BEGINNING, self._changed_at - _LATE)
-        items = [item async for item in _all(client, since)]
+        items = [item async for page in pages(partial(client.media_page, since)) for item in page.items]
         fresh = _by_camera(item for item in items if item.id not in self._known)
         moved = self.auth.clock.now() - timedelta(minutes=self.motion_interval)
         for camera in self.cameras.values():
@@ -377,11 +377,3 @@ def _by_camera(items: Any) -> dict[str, list[MediaItem]]:
         if item.media and not item.deleted and not item.partial and item.device_id is not None:
             found.setdefault(str(item.device_id), []).append(item)
     return found
-
-
-async def _all(client: Client, since: datetime) -> AsyncIterator[MediaItem]:
-    number = 1
-    while (page := await client.media_page(since, number)).items:
-        for item in page.items:
-            yield item
-        number += 1

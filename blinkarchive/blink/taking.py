@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from blinkarchive.blink.listing import pages
 from blinkarchive.blink.names import bare
 from blinkarchive.clock import Clock
 from blinkarchive.errors import CommandFailed, CommandUnfinished, SourceError
@@ -20,7 +21,7 @@ from blinkarchive.retry import retry
 if TYPE_CHECKING:
     from blinkarchive.blink.client import Client
     from blinkarchive.blink.local_storage import LocalStorage
-    from blinkarchive.blink.wire import Camera, LocalClip, MediaItem, SyncModule
+    from blinkarchive.blink.wire import Camera, MediaItem, MediaPage, SyncModule
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +46,6 @@ _CLOCKS_DIFFER = timedelta(hours=2)
 
 _BY_ITSELF = ("pir", "cv_motion", "button_press")
 """What makes a camera record that nobody asked."""
-
-_Lasting = tuple[str, datetime, int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,31 +107,28 @@ def _in_the_cloud(client: Client, items: list[MediaItem]) -> Taken:
 
 
 async def _listed(client: Client, since: datetime, clock: Clock) -> list[MediaItem]:
-    items: list[MediaItem] = []
-    for number in range(1, MOST_PAGES + 1):
-        page = await retry(partial(client.media_page, since, number), clock=clock)
-        if not page.items and not page.malformed:
-            break
-        items += page.items
-    return items
+    def ask(number: int) -> Awaitable[MediaPage]:
+        return retry(partial(client.media_page, since, number), clock=clock)
+
+    return [item async for page in pages(ask, most=MOST_PAGES) for item in page.items]
 
 
-async def _held(storage: LocalStorage) -> Counter[_Lasting] | None:
+async def _held(storage: LocalStorage) -> Counter[tuple[str, datetime, int | None]] | None:
     """What is on a stick, by what lasts; None when it cannot be read."""
     try:
-        return Counter(map(_lasting, (await storage.manifest()).clips))
+        return Counter(clip.lasting for clip in (await storage.manifest()).clips)
     except SourceError as error:
         log.info("a stick cannot be read", extra={"sync_module": storage.module.id, "because": str(error)})
         return None
 
 
-async def _on_the_stick(storage: LocalStorage, held: Counter[_Lasting], camera: Camera) -> Taken | None:
+async def _on_the_stick(storage: LocalStorage, held: Counter[tuple[str, datetime, int | None]], camera: Camera) -> Taken | None:
     manifest = await storage.manifest()
     left = held.copy()
     fresh = []
     for clip in manifest.clips:
-        if left[_lasting(clip)]:
-            left[_lasting(clip)] -= 1
+        if left[clip.lasting]:
+            left[clip.lasting] -= 1
         elif bare(clip.camera_name) == bare(camera.name):
             fresh.append(clip)
     if not fresh:
@@ -140,7 +136,3 @@ async def _on_the_stick(storage: LocalStorage, held: Counter[_Lasting], camera: 
     newest = max(fresh, key=lambda clip: clip.created_at)
     await storage.prepare(manifest, newest)
     return Taken(at=newest.created_at, open=lambda: storage.open(manifest, newest))
-
-
-def _lasting(clip: LocalClip) -> _Lasting:
-    return bare(clip.camera_name), clip.created_at, clip.size

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from blinkarchive.blink.names import bare
 from blinkarchive.interfaces import Unreadable
 from blinkarchive.secret import Secret, redact
 
@@ -27,6 +28,7 @@ Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
 RAW_SHOWN = 4000
+KIB = 1024
 
 _STAMP = re.compile(r"(?:[?&]ts=|\A)(\d{9,14})(?:&|\Z)")
 _NAMED = re.compile(r"_(\d{4})_(\d\d)_(\d\d)__(\d\d)_(\d\d)(?:_(\d\d))?(?:[AP]M)?(?:\.jpg)?\Z")
@@ -215,6 +217,11 @@ class Camera(Struct, frozen=True, kw_only=True):
     thumbnail: str | int = ""
     updated_at: Moment | None = None
 
+    @property
+    def well(self) -> bool:
+        """Whether it says that it is."""
+        return self.status in ("online", "done")
+
     def picture(self, account: int) -> str:
         """Where its picture is; "" when it has none. There are three forms: a path that wants `.jpg`, a whole one, a time."""
         if self.thumbnail == "":
@@ -306,6 +313,17 @@ class User(Struct, frozen=True, kw_only=True):
     temp_units: str = ""
     time_zone: str = ""
 
+    @property
+    def unit(self) -> Literal["F", "C"] | None:
+        """The unit of temperatures, for people; None when it is not said."""
+        match self.temp_units.lower():
+            case "f":
+                return "F"
+            case "c":
+                return "C"
+            case _:
+                return None
+
 
 # A sync module's stick
 
@@ -329,6 +347,15 @@ class LocalClip(Struct, frozen=True, kw_only=True):
     camera_name: str = ""
     #: In KiB, rounded; None when it is not said.
     size: int | None = None
+
+    @property
+    def lasting(self) -> tuple[str, datetime, int | None]:
+        """All that lasts of it: another manifest has it under another number, and in the other form under a longer name."""
+        return bare(self.camera_name), self.created_at, self.size
+
+    def fits(self, size: int) -> bool:
+        """Whether so many bytes may be this clip: what a manifest says may be off by one KiB."""
+        return self.size is None or abs(size / KIB - self.size) <= 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from blinkarchive.blink.taking import SHOWN
 from blinkarchive.blink.wire import Camera
 from blinkarchive.cli import house, running
 from blinkarchive.cli.exits import Exit
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from blinkarchive.blink import Client, Network
 
     Target = house.Found[Network] | house.Found[Camera]
-
-SHOWN = (1.0, 2.0, 4.0)
-"""How long Blink may take to show what was done, in seconds."""
 
 
 def switch(session: Session, name: str, account: str | None, *, arm: bool) -> Exit:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from blinkarchive.blink.listing import pages
 from blinkarchive.blink.wire import Family
 from blinkarchive.cli import house, running
 from blinkarchive.cli.exits import Exit
@@ -21,7 +23,7 @@ from blinkarchive.errors import LoginNeeded, SourceError
 from blinkarchive.retry import Patience, retry
 
 if TYPE_CHECKING:
-    from blinkarchive.blink import Camera, Client, MediaItem, Network
+    from blinkarchive.blink import Camera, Client, MediaItem, MediaPage, Network
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +32,6 @@ PAGES = 4
 
 WORDS = {Family.CAMERA: "battery", Family.OWL: "wired", Family.DOORBELL: "doorbell"}
 """What people call the families."""
-
-WELL = ("online", "done")
-"""The states of a camera that is well."""
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -59,7 +58,7 @@ class Row:
 
     @property
     def online(self) -> bool | None:
-        return self.camera.status in WELL if self.camera.status else None
+        return self.camera.well if self.camera.status else None
 
 
 @click.command(cls=Verb, name="cameras")
@@ -111,27 +110,30 @@ async def _read(account: str, client: Client) -> list[Row]:
 async def _unit(client: Client) -> str | None:
     """The unit in which the owner wants temperatures. Without it, a number is still a number."""
     try:
-        unit = (await client.user()).temp_units.upper()
+        return (await client.user()).unit
     except LoginNeeded:
         raise
     except SourceError as error:
         log.info("the unit of temperatures is not known", extra={"because": str(error)})
         return None
-    return unit if unit in ("F", "C") else None
 
 
 async def _newest(account: str, client: Client, cameras: set[int]) -> Mapping[int, MediaItem]:
     """The newest clip of each camera, as far as the first pages of the list tell. Without them, a camera is still a camera."""
     newest: dict[int, MediaItem] = {}
+
+    def ask(number: int) -> Awaitable[MediaPage]:
+        return retry(partial(client.media_page, _BEGINNING, number), clock=Clock(), patience=Patience())
+
     try:
-        for number in range(1, PAGES + 1):
-            page = await retry(partial(client.media_page, _BEGINNING, number), clock=Clock(), patience=Patience())
-            for item in page.items:
-                if item.device_id in cameras and item.media and not item.deleted:
-                    known = newest.get(item.device_id, item)
-                    newest[item.device_id] = max(known, item, key=lambda one: one.created_at)
-            if cameras <= newest.keys() or not (page.items or page.malformed):
-                break
+        async with aclosing(pages(ask, most=PAGES)) as listed:
+            async for page in listed:
+                for item in page.items:
+                    if item.device_id in cameras and item.media and not item.deleted:
+                        known = newest.get(item.device_id, item)
+                        newest[item.device_id] = max(known, item, key=lambda one: one.created_at)
+                if cameras <= newest.keys():
+                    break
     except LoginNeeded:
         raise
     except SourceError as error:

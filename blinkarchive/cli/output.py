@@ -78,8 +78,7 @@ async def _fetch(taken: Taken, file: Path, *, film: bool, replace: bool) -> int:
 
     async def once() -> int:
         async with taken.open() as body:
-            await save(body, file, film=film, replace=replace)
-        return file.stat().st_size
+            return await save(body, file, film=film, replace=replace)
 
     try:
         return await retry(once, clock=Clock())

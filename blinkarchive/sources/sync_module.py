@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from blinkarchive.blink.names import bare
+from blinkarchive.blink.names import meant
 from blinkarchive.clock import Clock
 from blinkarchive.errors import BadClip, Busy, ClipGone, CommandUnfinished, ListingIncomplete, LoginNeeded, Refused, SourceError
 from blinkarchive.interfaces import Batch, Body, ClipRef
@@ -35,8 +35,6 @@ _FASTER = 1.15
 _NEXT_POLL = 0.2
 _SLOWEST_POLL = 2.0
 _KIB = 1024
-_TOLERANCE = 1
-"""KiB by which a clip may differ from what its manifest says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +111,7 @@ class SyncModules:
 
     def _ref(self, desk: _Desk, network: str, cameras: Sequence[Camera], facts: Facts) -> ClipRef:
         at = facts.created_at.astimezone(UTC)
-        camera = _camera_of(facts.camera, cameras)
+        camera = meant(facts.camera, cameras)
         nth = f":{facts.nth}" if facts.nth > 1 else ""
         clip = Clip(
             id=ClipId(
@@ -235,13 +233,13 @@ class _Desk:
     async def _weighed(self, body: Body, item: LocalClip) -> AsyncIterator[bytes]:
         """The chunks of a clip, as long as they may be those that its manifest promises. Raises `BadClip`."""
         size = 0
-        most = None if item.size is None else (item.size + _TOLERANCE + 1) * _KIB
+        most = None if item.size is None else (item.size + 2) * _KIB
         async for chunk in body.chunks:
             size += len(chunk)
             if most is not None and size > most:
                 break
             yield chunk
-        if item.size is not None and abs(size / _KIB - item.size) > _TOLERANCE:
+        if not item.fits(size):
             self.doubt()
             raise BadClip(f"{size} bytes came, and the manifest promises {item.size} KiB: it is another clip, or half of it")
 
@@ -251,13 +249,7 @@ def facts_of(manifest: Manifest) -> list[Facts]:
     counted: Counter[tuple[str, datetime]] = Counter()
     found = []
     for clip in manifest.clips:
-        camera = bare(clip.camera_name)
-        counted[camera, clip.created_at] += 1
-        found.append(Facts(camera=camera, created_at=clip.created_at, size=clip.size, nth=counted[camera, clip.created_at]))
+        camera, at, size = clip.lasting
+        counted[camera, at] += 1
+        found.append(Facts(camera=camera, created_at=at, size=size, nth=counted[camera, at]))
     return found
-
-
-def _camera_of(recorded: str, cameras: Sequence[Camera]) -> Camera | None:
-    """The camera of a recorded name, when no other one could be meant."""
-    found = [camera for camera in cameras if bare(camera.name) == recorded]
-    return found[0] if len(found) == 1 else None

@@ -561,3 +561,13 @@ async def test_a_house_that_was_never_started_is_read_by_its_first_refresh(signi
     assert not house.available
     assert await house.refresh()
     assert (house.available, list(house.cameras)) == (True, EVERY_FAMILY)
+
+
+async def test_a_page_that_nobody_can_read_is_not_the_end_of_the_list(blink: Blink, world: World, clock: ManualClock) -> None:
+    await blink.start()
+    world.rules.page_size = 1
+    whole = world.account.add_clip(camera(world, "Kitchen"), created_at=clock.now())
+    strange = world.account.add_clip(camera(world, "Bell"), created_at=clock.now() + timedelta(seconds=9))
+    strange.instead = {"id": "nobody knows"}
+    await blink.refresh(force=True)
+    assert blink.cameras["Kitchen"].last_record == whole.created_at.isoformat()
