@@ -44,6 +44,10 @@ class Ask:
     cameras: tuple[str, ...] = ()
     sources: tuple[SourceName, ...] = ()
     sinks: tuple[SinkName, ...] = ()
+    #: Whether to collect what the sources have.
+    collect: bool = True
+    #: Whether to bring sinks what others of them, or the spool, hold.
+    feed: bool = True
     dry_run: bool = False
 
     @property
@@ -80,9 +84,11 @@ class Archive:
         stored: Callable[[Clip, Copy], Awaitable[None]],
         planned: Callable[[Standing], None] = lambda _: None,
         in_flight: int = 16,
+        in_hand: set[ClipId] | None = None,
     ) -> None:
         """`stored` is told of each copy; `planned`, in a dry run, of each clip that a run would fetch.
-        `in_flight` bounds the clips that no sink holds yet.
+        `in_flight` bounds the clips that no sink holds yet. `in_hand` is what all runs that go on at once share: the clips
+        that one of them is bringing, which the others leave alone.
         """
         self._index = index
         self._spool = spool
@@ -94,6 +100,7 @@ class Archive:
         self._ask = ask or Ask()
         self._planned = planned
         self._slots = asyncio.Semaphore(in_flight)
+        self._in_hand = set() if in_hand is None else in_hand
         self._in_slot: set[ClipId] = set()
         self._room = asyncio.Semaphore(_MOST_SPOOLED)
         #: Clips that some sink holds while others are slow to take them, oldest first: the futures that wait for a place.
@@ -110,8 +117,8 @@ class Archive:
             held=self._held,
         )
 
-    async def run(self, sources: Sequence[Source]) -> None:
-        """Collect from every source at once; then feed what some sinks lack from those that have it."""
+    async def collect(self, sources: Sequence[Source]) -> None:
+        """Collect from every source at once."""
         self._progress.listing = len(sources)
         try:
             async with asyncio.TaskGroup() as collecting:
@@ -119,8 +126,6 @@ class Archive:
                     collecting.create_task(self._collect(source))
         finally:
             self._progress.listing = 0
-        if not self._ask.dry_run:
-            await self._feed()
 
     # --- discover
 
@@ -225,6 +230,10 @@ class Archive:
             for standing in standings:
                 if standing is None:
                     ended("known")
+                elif standing.clip.id in self._in_hand:
+                    self._unfinished.add(standing.clip.id)
+                    self._progress.excluded["on its way in another run"] += 1
+                    ended("excluded")
                 elif self._ask.dry_run:
                     self._planned(standing)
                     self._progress.excluded["dry run"] += 1
@@ -239,15 +248,20 @@ class Archive:
 
     async def _start(self, clips: asyncio.TaskGroup, ref: ClipRef, standing: Standing, source: SourceName) -> None:
         """Put a clip on its way, as soon as there is room for it."""
-        await self._slots.acquire()
-        if self._room.locked():
-            self._make_room()
-        try:
-            await self._room.acquire()
-        except BaseException:
-            self._slots.release()
-            raise
         way = Way(ref, standing)
+        self._in_hand.add(way.clip.id)
+        try:
+            await self._slots.acquire()
+            if self._room.locked():
+                self._make_room()
+            try:
+                await self._room.acquire()
+            except BaseException:
+                self._slots.release()
+                raise
+        except BaseException:
+            self._in_hand.discard(way.clip.id)
+            raise
         self._in_slot.add(way.clip.id)
         task = clips.create_task(self._courier.bring(way))
         task.add_done_callback(functools.partial(self._arrived, way, source))
@@ -255,6 +269,7 @@ class Archive:
     def _arrived(self, way: Way, source: SourceName, task: asyncio.Task[None]) -> None:
         """A clip's way has ended, well or not, or was cut short: count it."""
         self._room.release()
+        self._in_hand.discard(way.clip.id)
         self._release_slot(way)
         self._waiting.pop(way.clip.id, None)
         ends = {sink: way.ends.get(sink, "failed") for sink in self._sinks}
@@ -285,10 +300,12 @@ class Archive:
 
     # --- feed
 
-    async def _feed(self) -> None:
+    async def feed(self) -> None:
         """Bring what no source listed now: clips left in the spool by a killed run, and clips that one sink holds and another
-        lacks.
+        lacks. A dry run leaves that be.
         """
+        if self._ask.dry_run:
+            return
         async with asyncio.TaskGroup() as clips:
             leftovers = self._spool.leftovers
             spooled = await self._index.standings(leftovers, self._sinks)
@@ -309,7 +326,7 @@ class Archive:
     async def _feed_one(self, clips: asyncio.TaskGroup, standing: Standing) -> None:
         clip = standing.clip
         open_lanes = any(not self._lanes[need.sink].closed for need in standing.lacking)
-        if clip.id in self._unfinished or self._ask.leaves_out(clip) or not open_lanes:
+        if clip.id in self._unfinished or clip.id in self._in_hand or self._ask.leaves_out(clip) or not open_lanes:
             return
         self._unfinished.add(clip.id)
         self._progress.listed(clip.account, clip.source, 1, self._sinks)
