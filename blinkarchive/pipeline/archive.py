@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
-from blinkarchive.errors import BlinkArchiveError, LoginNeeded
+from blinkarchive.errors import BlinkArchiveError, LoginNeeded, SourceError
 from blinkarchive.interfaces import Batch, ClipRef, Part, Source
 from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standing
 from blinkarchive.pipeline.courier import Courier, Way, no_source
@@ -179,6 +179,8 @@ class Archive:
 
     def _source_failed(self, source: Source, error: BlinkArchiveError) -> None:
         self._progress.complete = False
+        if isinstance(error, SourceError) and error.retry_after is not None:
+            self._progress.wait = max(self._progress.wait, error.retry_after)
         if isinstance(error, LoginNeeded) and source.account not in self._progress.login_needed:
             self._progress.login_needed.append(source.account)
         self._progress.trouble(f"account {source.account}, {source.name}", str(error))
