@@ -102,6 +102,16 @@ async def run(
         return await workshop.run(ask, progress, planned=planned)
 
 
+def check(config: Config) -> None:
+    """Look at a config as a run does before it begins. Raises `ConfigError`."""
+    require(config)
+    _openings(config, _plugins(config), ())
+
+
+def _plugins(config: Config) -> Registry:
+    return Registry.load(kinds={sink.type for sink in config.sinks.values()}, also=config.plugins.load)
+
+
 class Workshop:
     """What runs work with while any of them goes on: the archive's lock, its index, its spool, the plugins."""
 
@@ -132,11 +142,18 @@ class Workshop:
         state = State(folder=config.archive.state)
         state.make()
         with held(state.lock):
-            registry = Registry.load(kinds={sink.type for sink in config.sinks.values()}, also=config.plugins.load)
+            registry = _plugins(config)
             _openings(config, registry, sinks)
             spool = Spool(state.spool, largest=config.archive.largest_clip, reserve=config.archive.reserve)
             async with _index(state, clock, dry_run=dry_run) as index, spool.opened():
                 yield cls(config, clock, registry, index, spool)
+
+    async def backlog(self) -> bool:
+        """Whether there is something to feed: clips that one sink holds and another lacks, or that the spool holds."""
+        if set(self.spool.leftovers) - self.in_hand:
+            return True
+        page = await self.index.backlog(tuple(self.config.sinks)) if len(self.config.sinks) > 1 else []
+        return any(standing.clip.id not in self.in_hand for standing in page)
 
     async def run(self, ask: Ask, progress: Progress, *, planned: Callable[[Standing], None] = lambda _: None) -> RunReport:
         """One pass of the pipeline; several may go on at once, each with sources of its own.
@@ -193,7 +210,7 @@ class _Run:
                 if name in self._registry.failures:
                     self._progress.trouble(f"plugin {name}", str(self._registry.failures[name]))
             report = self._progress.report(self._name, self._began, self._clock.monotonic() - began, stopped=stopped)
-            if not self._ask.dry_run:
+            if not self._ask.dry_run and (self._ask.collect or report.total.listed):
                 await self._index.finished(report)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_HOOKS_AT_A_STOP if stopped else None):

@@ -12,7 +12,16 @@ from typing import Any
 
 import pytest
 
-from blinkarchive.config import AccountConfig, ArchiveConfig, PluginsConfig, SinkConfig, SourceConfig, load, require
+from blinkarchive.config import (
+    AccountConfig,
+    ArchiveConfig,
+    PluginsConfig,
+    ServeConfig,
+    SinkConfig,
+    SourceConfig,
+    load,
+    require,
+)
 from blinkarchive.convert import keys_of
 from blinkarchive.model import SourceName
 from blinkarchive.pace import PACES, Figures
@@ -27,6 +36,7 @@ TABLES: dict[str, tuple[type[Any], set[str]]] = {
     "[account.NAME]": (AccountConfig, {"name"}),
     "[source.cloud]": (SourceConfig, {"name"}),
     "[sink.NAME]": (SinkConfig, {"name", "raw", "place"}),
+    "[serve]": (ServeConfig, set()),
     "[plugins]": (PluginsConfig, set()),
 }
 """The tables of a config, what they become, and the fields that are no keys."""
@@ -100,7 +110,8 @@ def shipped_keys() -> dict[str, set[str]]:
 
 def test_the_shipped_config_has_every_key() -> None:
     names = {"archive": "[archive]", "account.home": "[account.NAME]", "source.cloud": "[source.cloud]",
-             "source.sync-module": "[source.cloud]", "sink.nas": "[sink.NAME]", "plugins": "[plugins]"}  # fmt: skip
+             "source.sync-module": "[source.cloud]", "sink.nas": "[sink.NAME]", "plugins": "[plugins]",
+             "serve": "[serve]"}  # fmt: skip
     expected = {name: set(keys(table)) for name, table in names.items()}
     expected["sink.nas"].add("path")
     assert shipped_keys() == expected
