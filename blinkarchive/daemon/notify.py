@@ -76,7 +76,7 @@ class Notifier:
         """
         if config.notify and deliver is None and find_spec("apprise") is None:
             raise ConfigError('[alarm] notify needs Apprise: pip install "blinkarchive[notify]"')
-        self._channels = [(f"alarm {number} ({ref})", ref) for number, ref in enumerate(config.notify, 1)]
+        self._channels = channels(config)
         self._hook = hook
         self._deliver = deliver or by_apprise
         self._deadline = deadline
@@ -123,6 +123,11 @@ class Notifier:
             return dict(zip(addresses, await self._deliver(text, [*addresses.values()], self._deadline), strict=True))
         except Exception as error:  # noqa: BLE001  # an alarm harms nobody; what the error says may hold an address
             return dict.fromkeys(addresses, f"it could not be sent ({type(error).__name__})")
+
+
+def channels(config: AlarmConfig) -> list[tuple[str, SecretRef]]:
+    """The channels to people, each with its name and where its address is kept."""
+    return [(f"alarm {number} ({ref})", ref) for number, ref in enumerate(config.notify, 1)]
 
 
 def message(alarms: Sequence[Alarm]) -> Message:
