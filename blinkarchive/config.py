@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
 
 from blinkarchive.blink.endpoints import own_origin
-from blinkarchive.convert import FromEnvironment, Place, Problems, SecretRef, Size, build, nearest, types_of
+from blinkarchive.convert import FromEnvironment, Place, Problems, SecretRef, Size, build, is_secret, nearest, types_of
 from blinkarchive.errors import ConfigError
 from blinkarchive.model import SinkName, SourceName
 from blinkarchive.pace import PACES, Figures
@@ -34,6 +34,8 @@ EVERY = {SourceName.CLOUD: timedelta(minutes=5), SourceName.SYNC_MODULE: timedel
 
 MOST_OFTEN = timedelta(seconds=30)
 SHORTEST_STALL = timedelta(minutes=15)
+REMIND_EVERY = timedelta(days=1)
+REMIND_AT_MOST = timedelta(hours=1)
 LARGEST_CLIP = Size(512 * 1024**2)
 RESERVE = Size(64 * 1024**2)
 
@@ -77,6 +79,11 @@ def _zone(name: str) -> None:
 def _patient(length: timedelta) -> None:
     if length < SHORTEST_STALL:
         raise ValueError(f"less than {format_duration(SHORTEST_STALL)} would end what only takes its time")
+
+
+def _bearable(every: timedelta) -> None:
+    if every < REMIND_AT_MOST:
+        raise ValueError(f"more often than {format_duration(REMIND_AT_MOST)} is not bearable")
 
 
 def _server(address: str) -> None:
@@ -174,6 +181,24 @@ class ServeConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmConfig:
+    """`[alarm]`: who is told by a scheduler when something is wrong, beside the log and the plugins."""
+
+    #: Where the addresses of people are kept, as Apprise writes them. An address opens its channel to whoever has it: a secret.
+    notify: tuple[SecretRef, ...] = ()
+    #: Where the address is kept that is called after each good run; None when there is none.
+    ping: SecretRef | None = None
+    #: How often an alarm that stands is told again.
+    remind_every: timedelta = field(default=REMIND_EVERY, metadata={"check": _bearable})
+
+    @property
+    def in_file(self) -> tuple[str, ...]:
+        """The keys whose secrets stand in the config itself, in clear."""
+        kept = {"notify": self.notify, "ping": (self.ping,) if self.ping else ()}
+        return tuple(key for key, refs in kept.items() if any(ref.kind == "inline" for ref in refs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All that the owner wrote."""
 
@@ -185,6 +210,7 @@ class Config:
     sinks: Mapping[SinkName, SinkConfig] = field(default_factory=dict)
     plugins: PluginsConfig = field(default_factory=PluginsConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
+    alarm: AlarmConfig = field(default_factory=AlarmConfig)
     #: What can be used, but should not stay so, in words.
     warnings: tuple[str, ...] = ()
 
@@ -274,8 +300,7 @@ def sink_options(sinks: Iterable[SinkConfig], kind: Callable[[str], type[Any]]) 
 
 def inline_secrets(kind: type[Any], sink: SinkConfig) -> list[str]:
     """The options of a sink that are secrets and stand in the config file itself."""
-    written = [key for key, value in sink.raw.items() if isinstance(value, str) and not isinstance(value, FromEnvironment)]
-    return [key for key in written if _is_secret(types_of(kind).get(key))]
+    return [key for key, value in sink.raw.items() if _written_out(value) and is_secret(types_of(kind).get(key))]
 
 
 def readable_by_others(file: Path | None) -> bool:
@@ -286,8 +311,11 @@ def readable_by_others(file: Path | None) -> bool:
         return False
 
 
-def _is_secret(hint: object) -> bool:
-    return hint in (Secret, SecretRef) or any(_is_secret(inside) for inside in get_args(hint))
+def _written_out(value: object) -> bool:
+    """Whether a value is a text of the file, or a list with one."""
+    if isinstance(value, list):
+        return any(isinstance(item, str) for item in value)
+    return isinstance(value, str) and not isinstance(value, FromEnvironment)
 
 
 def _read(file: Path) -> str:
@@ -354,7 +382,7 @@ def _folded(name: str) -> str:
 
 
 def _build(tree: dict[str, Any], top: Place, problems: Problems) -> Config:
-    known = ("archive", "account", "source", "sink", "plugins", "serve")
+    known = ("archive", "account", "source", "sink", "plugins", "serve", "alarm")
     for key, value in tree.items():
         if key not in known:
             problems.add(top.say(key, f"no such table{nearest(key, known)}", value))
@@ -374,7 +402,9 @@ def _build(tree: dict[str, Any], top: Place, problems: Problems) -> Config:
         if _has_type(raw, place, problems)
     }
     file = top.file
-    exposed = [name for name, account in accounts.items() if account.password_in_file] if readable_by_others(file) else []
+    alarm = build(AlarmConfig, _table(tree, "alarm", top, problems), top.inner("alarm"), problems) or AlarmConfig()
+    exposed = [f"the password of [account.{name}]" for name, account in accounts.items() if account.password_in_file]
+    exposed += [f"the secret of [alarm] {key}" for key in alarm.in_file]
     return Config(
         file=file,
         archive=build(ArchiveConfig, _table(tree, "archive", top, problems), top.inner("archive"), problems) or ArchiveConfig(),
@@ -383,8 +413,9 @@ def _build(tree: dict[str, Any], top: Place, problems: Problems) -> Config:
         sinks=sinks,
         plugins=build(PluginsConfig, _table(tree, "plugins", top, problems), top.inner("plugins"), problems) or PluginsConfig(),
         serve=build(ServeConfig, _table(tree, "serve", top, problems), top.inner("serve"), problems) or ServeConfig(),
+        alarm=alarm,
         warnings=tuple(
-            f"{file} holds the password of [account.{name}], and others may read it: chmod 600 {file}" for name in exposed
+            f"{file} holds {what}, and others may read it: chmod 600 {file}" for what in exposed if readable_by_others(file)
         ),
     )
 

@@ -14,6 +14,7 @@ import pytest
 
 from blinkarchive.config import (
     AccountConfig,
+    AlarmConfig,
     ArchiveConfig,
     PluginsConfig,
     ServeConfig,
@@ -38,6 +39,7 @@ TABLES: dict[str, tuple[type[Any], set[str]]] = {
     "[sink.NAME]": (SinkConfig, {"name", "raw", "place"}),
     "[serve]": (ServeConfig, set()),
     "[plugins]": (PluginsConfig, set()),
+    "[alarm]": (AlarmConfig, set()),
 }
 """The tables of a config, what they become, and the fields that are no keys."""
 
@@ -111,7 +113,7 @@ def shipped_keys() -> dict[str, set[str]]:
 def test_the_shipped_config_has_every_key() -> None:
     names = {"archive": "[archive]", "account.home": "[account.NAME]", "source.cloud": "[source.cloud]",
              "source.sync-module": "[source.cloud]", "sink.nas": "[sink.NAME]", "plugins": "[plugins]",
-             "serve": "[serve]"}  # fmt: skip
+             "serve": "[serve]", "alarm": "[alarm]"}  # fmt: skip
     expected = {name: set(keys(table)) for name, table in names.items()}
     expected["sink.nas"].add("path")
     assert shipped_keys() == expected
@@ -125,6 +127,7 @@ def test_the_shipped_config_is_accepted_and_holds_the_defaults(clean_environment
     assert read.sources == load(None, {}).sources
     assert set(read.sources) == set(SourceName)
     assert read.plugins == PluginsConfig()
+    assert read.alarm == AlarmConfig()
     assert read.warnings == ()
 
 
@@ -135,6 +138,7 @@ def test_what_the_shipped_config_leaves_out_is_accepted_too(tmp_path: Path) -> N
     file = tmp_path / "all.toml"
     file.write_text(text)
     read = load(file, {"BLINK_PASSWORD": "x"})
+    assert read.alarm.ping is not None
     account = read.accounts["home"]
     assert account.read_password() is not None
     assert account.api_url
