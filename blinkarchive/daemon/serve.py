@@ -18,7 +18,7 @@ from blinkarchive.daemon.alarms import Alarms
 from blinkarchive.daemon.notify import Notifier
 from blinkarchive.daemon.ping import Ping
 from blinkarchive.daemon.schedule import Schedule
-from blinkarchive.errors import ArchiveBusy, BlinkArchiveError, ConfigError, NothingArchived
+from blinkarchive.errors import ArchiveBusy, BlinkArchiveError, ConfigError, NothingArchived, is_ours, leaves
 from blinkarchive.model import RunReport, SourceName
 from blinkarchive.pipeline.archive import Ask
 from blinkarchive.pipeline.lock import held
@@ -193,17 +193,13 @@ class Daemon:
             async with self._shared.entered() as workshop:
                 found = self._outcome(doing, await workshop.run(ask, doing.progress))
                 if ask.collect and not self._stopping:
-                    self._feed_due = self._feed_due or await workshop.backlog()
+                    await self._see_what_is_left(workshop)
         except ArchiveBusy as error:
             found = {"the archive": str(error)}
             for source in ask.sources:
                 self._schedule.soon(source, AGAIN)
-        except BlinkArchiveError as error:
-            found = {"the archive": str(error)}
-            log.error("a run could not be made", extra={"run": doing.what, "because": str(error)})  # noqa: TRY400
-        except Exception as error:
-            found = {"blinkarchive": redact(f"a fault of its own ended a run: {type(error).__name__}: {error}")}
-            log.exception("a fault of our own ended a run", extra={"run": doing.what})
+        except Exception as error:  # noqa: BLE001  # also a fault of our own: it ends this run, and nothing else
+            found = self._failure(doing, error)
         finally:
             del self._doing[doing.what]
             self._wake.set()
@@ -213,6 +209,23 @@ class Daemon:
         self._news.set()
         if ask.collect and self._ping and not self.wrongs.found(but=_INDEX):
             await self._ping.send()
+
+    async def _see_what_is_left(self, workshop: Workshop) -> None:
+        """Whether there is something to feed. When there is not, what was wrong with feeding is so no more."""
+        if await workshop.backlog():
+            self._feed_due = True
+        elif FEED not in self._doing:
+            self.wrongs.take(FEED, {}, self.clock.now())
+
+    def _failure(self, doing: _Doing, error: Exception) -> dict[str, str]:
+        """What an error means that a run did not survive."""
+        if is_ours(error):
+            said = "; ".join(str(one) for one in leaves(error))
+            log.error("a run could not go on", extra={"run": doing.what, "because": said})
+            return {"the archive": said}
+        log.error("a fault of our own ended a run", extra={"run": doing.what}, exc_info=error)
+        [first, *_] = leaves(error)
+        return {"blinkarchive": redact(f"a fault of its own ended a run: {type(first).__name__}: {first}")}
 
     def _outcome(self, doing: _Doing, report: RunReport) -> dict[str, str]:
         """What was wrong with a run that came to its end; it is told in a line, and Blink's wish to be left alone is heeded."""

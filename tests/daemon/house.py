@@ -93,7 +93,8 @@ class House:
 
     @property
     def wrong(self) -> dict[str, str]:
-        return {one.where: one.what for one in self.word.wrong}
+        word = read(self.folder / "state")
+        return {one.where: one.what for one in word.wrong} if word else {}
 
     @asynccontextmanager
     async def index(self) -> AsyncIterator[Index]:
