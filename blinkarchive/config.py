@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
 
@@ -32,6 +33,7 @@ EVERY = {SourceName.CLOUD: timedelta(minutes=5), SourceName.SYNC_MODULE: timedel
 """How often a source is looked at when neither `every` nor `cron` says."""
 
 MOST_OFTEN = timedelta(seconds=30)
+SHORTEST_STALL = timedelta(minutes=15)
 REMIND_EVERY = timedelta(days=1)
 REMIND_AT_MOST = timedelta(hours=1)
 LARGEST_CLIP = Size(512 * 1024**2)
@@ -39,7 +41,6 @@ RESERVE = Size(64 * 1024**2)
 
 _NAME = re.compile(r"(?!.*__)[A-Za-z0-9](?:[A-Za-z0-9_-]{0,38}[A-Za-z0-9])?", re.ASCII)
 _NAME_RULE = "a name has letters, digits, - and _, at most 40, begins and ends with a letter or digit, and has no __"
-_CRON = re.compile(r"[0-9A-Za-z*/,?#-]+(?: +[0-9A-Za-z*/,?#-]+){4}", re.ASCII)
 
 
 def _positive(number: int) -> None:
@@ -62,14 +63,27 @@ def _polite(every: timedelta) -> None:
         raise ValueError(f"more often than {format_duration(MOST_OFTEN)} is not polite to Blink")
 
 
+def _cron(cron: str) -> None:
+    from blinkarchive.ticks import Cron  # what reads cron is loaded by who writes it
+
+    Cron(cron)
+
+
+def _zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f'"{name}" is no time zone; one is called Europe/Berlin') from None
+
+
+def _patient(length: timedelta) -> None:
+    if length < SHORTEST_STALL:
+        raise ValueError(f"less than {format_duration(SHORTEST_STALL)} would end what only takes its time")
+
+
 def _bearable(every: timedelta) -> None:
     if every < REMIND_AT_MOST:
         raise ValueError(f"more often than {format_duration(REMIND_AT_MOST)} is not bearable")
-
-
-def _five_fields(cron: str) -> None:
-    if not _CRON.fullmatch(cron):
-        raise ValueError(f'"{cron}" is not five fields: minute, hour, day, month, day of the week')
 
 
 def _server(address: str) -> None:
@@ -124,12 +138,16 @@ class SourceConfig:
     name: SourceName
     #: How often it is looked at by a scheduler; not with `cron`.
     every: timedelta | None = field(default=None, metadata={"check": _polite})
-    #: When it is looked at, as five fields of cron, in the zone of the machine; not with `every`.
-    cron: str | None = field(default=None, metadata={"check": _five_fields})
+    #: When it is looked at, as five fields of cron, in the zone of `[serve]`; not with `every`.
+    cron: str | None = field(default=None, metadata={"check": _cron})
+    #: By how much it is looked at later than that, at most, by chance: so that not all the world asks Blink at once.
+    jitter: timedelta = timedelta(seconds=20)
 
     def __post_init__(self) -> None:
         if self.every is not None and self.cron is not None:
             raise ValueError("every and cron say the same thing twice; keep one of them")
+        if self.every is not None and self.jitter >= self.every:
+            raise ValueError(f"jitter must be less than every ({format_duration(self.every)})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +168,16 @@ class PluginsConfig:
 
     #: Plugins without a sink of their own here, such as one that only listens, by the name of their entry point.
     load: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeConfig:
+    """`[serve]`: what `blinkarchive serve` goes by."""
+
+    #: The time zone that `cron` is meant in; None for that of the machine.
+    zone: str | None = field(default=None, metadata={"check": _zone})
+    #: After how long without any progress a run is ended.
+    stalled_after: timedelta = field(default=timedelta(minutes=30), metadata={"check": _patient})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +209,7 @@ class Config:
     sources: Mapping[SourceName, SourceConfig] = field(default_factory=dict)
     sinks: Mapping[SinkName, SinkConfig] = field(default_factory=dict)
     plugins: PluginsConfig = field(default_factory=PluginsConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)
     alarm: AlarmConfig = field(default_factory=AlarmConfig)
     #: What can be used, but should not stay so, in words.
     warnings: tuple[str, ...] = ()
@@ -353,7 +382,7 @@ def _folded(name: str) -> str:
 
 
 def _build(tree: dict[str, Any], top: Place, problems: Problems) -> Config:
-    known = ("archive", "account", "source", "sink", "plugins", "alarm")
+    known = ("archive", "account", "source", "sink", "plugins", "serve", "alarm")
     for key, value in tree.items():
         if key not in known:
             problems.add(top.say(key, f"no such table{nearest(key, known)}", value))
@@ -383,6 +412,7 @@ def _build(tree: dict[str, Any], top: Place, problems: Problems) -> Config:
         sources=_sources(tree, top, problems),
         sinks=sinks,
         plugins=build(PluginsConfig, _table(tree, "plugins", top, problems), top.inner("plugins"), problems) or PluginsConfig(),
+        serve=build(ServeConfig, _table(tree, "serve", top, problems), top.inner("serve"), problems) or ServeConfig(),
         alarm=alarm,
         warnings=tuple(
             f"{file} holds {what}, and others may read it: chmod 600 {file}" for what in exposed if readable_by_others(file)

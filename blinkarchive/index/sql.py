@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from blinkarchive.clock import Clock
 from blinkarchive.errors import ArchiveError, IndexUnusable
-from blinkarchive.index.facts import Lack, LastGood, Listing, SeenUnreadable, SinkSummary, Summary
+from blinkarchive.index.facts import Lack, LastGood, Listing, SeenPart, SeenUnreadable, SinkSummary, Summary
 from blinkarchive.index.opening import translated
 from blinkarchive.index.schema import (
     LACKING,
@@ -27,11 +27,12 @@ from blinkarchive.index.schema import (
     good_run,
     is_state,
     listing,
+    part,
     run,
     sink,
     unreadable,
 )
-from blinkarchive.interfaces import Unreadable
+from blinkarchive.interfaces import Part, Unreadable
 from blinkarchive.model import Clip, ClipId, Copy, Key, Need, RunReport, SinkName, SourceName, Standing, State, Tally
 
 TRIES = 10
@@ -45,6 +46,9 @@ RUNS_KEPT = 1000
 
 UNREADABLE_KEPT = timedelta(days=90)
 """How long an unreadable item is kept after it was last seen: longer than a source keeps a clip."""
+
+PARTS_KEPT = timedelta(days=90)
+"""How long a part is kept after it was last heard of."""
 
 REASONS_COUNTED = 100
 """How many different reasons are told apart: the most frequent ones."""
@@ -403,6 +407,28 @@ class Sql:
         facts = {"complete_at": started_at} | ({"full_at": started_at} if full else {})
         _put(connection, listing, {"account": account, "source": source.value}, facts)
 
+    def heard_of(
+        self, connection: sa.Connection, account: str, source: SourceName, heard: Part, *, started_at: datetime
+    ) -> SeenPart:
+        now = self._clock.now()
+        before = connection.execute(sa.select(part).where(part.c.scope == heard.scope)).one_or_none()
+        keeps = int(heard.keeps.total_seconds()) if heard.keeps else before.keeps if before else None
+        if heard.trouble:
+            listed_at = before.listed_at if before else None
+            since = before.trouble_since if before and before.trouble_since else now
+        else:
+            listed_at, since = started_at, None
+        facts = {"account": account, "source": source.value, "name": heard.name, "keeps": keeps}
+        facts |= {"listed_at": listed_at, "seen_at": now, "trouble": heard.trouble, "trouble_since": since}
+        _put(connection, part, {"scope": heard.scope}, facts)
+        connection.execute(sa.delete(part).where(part.c.seen_at < now - PARTS_KEPT))
+        return _part(connection.execute(sa.select(part).where(part.c.scope == heard.scope)).one())
+
+    def parts(self) -> list[SeenPart]:
+        with self._transaction() as connection:
+            rows = connection.execute(sa.select(part).order_by(part.c.account, part.c.source, part.c.scope))
+            return [_part(row) for row in rows]
+
     def unreadable(self, connection: sa.Connection, account: str, source: SourceName, items: Sequence[Unreadable]) -> None:
         now = self._clock.now()
         place = {"account": account, "source": source.value}
@@ -583,6 +609,18 @@ def _put(connection: sa.Connection, table: sa.Table, key: Mapping[str, object], 
     """Change the row with this key, or make it."""
     if not connection.execute(sa.update(table).where(_where(table, key)).values(**facts)).rowcount:
         connection.execute(table.insert(), {**key, **facts})
+
+
+def _part(row: sa.Row[Any]) -> SeenPart:
+    keeps = None if row.keeps is None else timedelta(seconds=row.keeps)
+    return SeenPart(
+        account=row.account,
+        source=SourceName(row.source),
+        part=Part(scope=row.scope, name=row.name, trouble=row.trouble, keeps=keeps),
+        listed_at=row.listed_at,
+        seen_at=row.seen_at,
+        trouble_since=row.trouble_since,
+    )
 
 
 def _clip_row(c: Clip) -> dict[str, object]:

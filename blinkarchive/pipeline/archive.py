@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
-from blinkarchive.errors import BlinkArchiveError, LoginNeeded
-from blinkarchive.interfaces import Batch, ClipRef, Source
+from blinkarchive.errors import BlinkArchiveError, LoginNeeded, SourceError
+from blinkarchive.interfaces import Batch, ClipRef, Part, Source
 from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standing
 from blinkarchive.pipeline.courier import Courier, Way, no_source
 from blinkarchive.pipeline.lane import Lane
@@ -44,6 +44,10 @@ class Ask:
     cameras: tuple[str, ...] = ()
     sources: tuple[SourceName, ...] = ()
     sinks: tuple[SinkName, ...] = ()
+    #: Whether to collect what the sources have.
+    collect: bool = True
+    #: Whether to bring sinks what others of them, or the spool, hold.
+    feed: bool = True
     dry_run: bool = False
 
     @property
@@ -80,9 +84,11 @@ class Archive:
         stored: Callable[[Clip, Copy], Awaitable[None]],
         planned: Callable[[Standing], None] = lambda _: None,
         in_flight: int = 16,
+        in_hand: set[ClipId] | None = None,
     ) -> None:
         """`stored` is told of each copy; `planned`, in a dry run, of each clip that a run would fetch.
-        `in_flight` bounds the clips that no sink holds yet.
+        `in_flight` bounds the clips that no sink holds yet. `in_hand` is what all runs that go on at once share: the clips
+        that one of them is bringing, which the others leave alone.
         """
         self._index = index
         self._spool = spool
@@ -94,6 +100,7 @@ class Archive:
         self._ask = ask or Ask()
         self._planned = planned
         self._slots = asyncio.Semaphore(in_flight)
+        self._in_hand = set() if in_hand is None else in_hand
         self._in_slot: set[ClipId] = set()
         self._room = asyncio.Semaphore(_MOST_SPOOLED)
         #: Clips that some sink holds while others are slow to take them, oldest first: the futures that wait for a place.
@@ -110,8 +117,8 @@ class Archive:
             held=self._held,
         )
 
-    async def run(self, sources: Sequence[Source]) -> None:
-        """Collect from every source at once; then feed what some sinks lack from those that have it."""
+    async def collect(self, sources: Sequence[Source]) -> None:
+        """Collect from every source at once."""
         self._progress.listing = len(sources)
         try:
             async with asyncio.TaskGroup() as collecting:
@@ -119,27 +126,34 @@ class Archive:
                     collecting.create_task(self._collect(source))
         finally:
             self._progress.listing = 0
-        if not self._ask.dry_run:
-            await self._feed()
 
     # --- discover
 
     async def _collect(self, source: Source) -> None:
         since, full = await self._window(source)
         began = self._clock.now()
+        parts: list[Part] = []
         async with asyncio.TaskGroup() as clips:
             try:
-                failure = await self._list(source, since, clips)
+                failure = await self._list(source, since, clips, parts)
             finally:
                 self._progress.listing -= 1
         failure = self._courier.down.get(source.account, failure)
         if failure is not None:
             self._source_failed(source, failure)
-        elif not self._ask.narrow:
-            await self._listed(source, since, began, full=full)
+        if not self._ask.narrow:
+            for part in parts:
+                await self._heard_of(source, part, began, failure)
+            await self._missed(source, since, tuple(part.scope for part in parts if not part.trouble))
+            if failure is None:
+                await self._index.listed(source.account, source.name, started_at=began, full=full)
 
-    async def _list(self, source: Source, since: datetime, clips: asyncio.TaskGroup) -> BlinkArchiveError | None:
-        """Take every batch there is. Gives what ended the listing early; what the index raises goes through."""
+    async def _list(
+        self, source: Source, since: datetime, clips: asyncio.TaskGroup, parts: list[Part]
+    ) -> BlinkArchiveError | None:
+        """Take every batch there is, and the words on parts. Gives what ended the listing early; what the index raises goes
+        through.
+        """
         async with aclosing(source.discover(since)) as batches:  # type: ignore[type-var]  # sources are generators
             while source.account not in self._courier.down:
                 try:
@@ -149,6 +163,8 @@ class Archive:
                 except BlinkArchiveError as error:
                     return error
                 await self._take(source, batch, clips)
+                if batch.part is not None:
+                    parts.append(batch.part)
         return None
 
     async def _window(self, source: Source) -> tuple[datetime, bool]:
@@ -163,17 +179,25 @@ class Archive:
 
     def _source_failed(self, source: Source, error: BlinkArchiveError) -> None:
         self._progress.complete = False
+        if isinstance(error, SourceError) and error.retry_after is not None:
+            self._progress.wait = max(self._progress.wait, error.retry_after)
         if isinstance(error, LoginNeeded) and source.account not in self._progress.login_needed:
             self._progress.login_needed.append(source.account)
         self._progress.trouble(f"account {source.account}, {source.name}", str(error))
 
-    async def _listed(self, source: Source, since: datetime, began: datetime, *, full: bool) -> None:
-        """A listing went to its end: the next may begin there. What it should have shown and did not is a failed try."""
+    async def _heard_of(self, source: Source, part: Part, began: datetime, failure: BlinkArchiveError | None) -> None:
+        """Keep how a part's listing ended. That one which was listed before cannot be now is told, fault or not."""
+        seen = await self._index.heard_of(source.account, source.name, part, started_at=began)
+        if part.trouble and seen.listed_at is not None and part.trouble not in str(failure):
+            self._progress.complete = False
+            self._progress.trouble(f"account {source.account}, {source.name}", f"{part.name}: {part.trouble}")
+
+    async def _missed(self, source: Source, since: datetime, whole: tuple[str, ...]) -> None:
+        """What the parts that were listed to their end should have shown and did not is a failed try."""
         for clip, recorded_at in await self._index.unstored(source.account, source.name, self._sinks):
-            if recorded_at >= since and clip not in self._unfinished:
+            if recorded_at >= since and clip.startswith(whole) and clip not in self._unfinished:
                 for sink in self._sinks:
                     await self._index.failed(clip, sink, "the source no longer lists it", counts=True)
-        await self._index.listed(source.account, source.name, started_at=began, full=full)
 
     # --- lacking
 
@@ -208,6 +232,10 @@ class Archive:
             for standing in standings:
                 if standing is None:
                     ended("known")
+                elif standing.clip.id in self._in_hand:
+                    self._unfinished.add(standing.clip.id)
+                    self._progress.excluded["on its way in another run"] += 1
+                    ended("excluded")
                 elif self._ask.dry_run:
                     self._planned(standing)
                     self._progress.excluded["dry run"] += 1
@@ -222,15 +250,20 @@ class Archive:
 
     async def _start(self, clips: asyncio.TaskGroup, ref: ClipRef, standing: Standing, source: SourceName) -> None:
         """Put a clip on its way, as soon as there is room for it."""
-        await self._slots.acquire()
-        if self._room.locked():
-            self._make_room()
-        try:
-            await self._room.acquire()
-        except BaseException:
-            self._slots.release()
-            raise
         way = Way(ref, standing)
+        self._in_hand.add(way.clip.id)
+        try:
+            await self._slots.acquire()
+            if self._room.locked():
+                self._make_room()
+            try:
+                await self._room.acquire()
+            except BaseException:
+                self._slots.release()
+                raise
+        except BaseException:
+            self._in_hand.discard(way.clip.id)
+            raise
         self._in_slot.add(way.clip.id)
         task = clips.create_task(self._courier.bring(way))
         task.add_done_callback(functools.partial(self._arrived, way, source))
@@ -238,6 +271,7 @@ class Archive:
     def _arrived(self, way: Way, source: SourceName, task: asyncio.Task[None]) -> None:
         """A clip's way has ended, well or not, or was cut short: count it."""
         self._room.release()
+        self._in_hand.discard(way.clip.id)
         self._release_slot(way)
         self._waiting.pop(way.clip.id, None)
         ends = {sink: way.ends.get(sink, "failed") for sink in self._sinks}
@@ -268,10 +302,12 @@ class Archive:
 
     # --- feed
 
-    async def _feed(self) -> None:
+    async def feed(self) -> None:
         """Bring what no source listed now: clips left in the spool by a killed run, and clips that one sink holds and another
-        lacks.
+        lacks. A dry run leaves that be.
         """
+        if self._ask.dry_run:
+            return
         async with asyncio.TaskGroup() as clips:
             leftovers = self._spool.leftovers
             spooled = await self._index.standings(leftovers, self._sinks)
@@ -292,7 +328,7 @@ class Archive:
     async def _feed_one(self, clips: asyncio.TaskGroup, standing: Standing) -> None:
         clip = standing.clip
         open_lanes = any(not self._lanes[need.sink].closed for need in standing.lacking)
-        if clip.id in self._unfinished or self._ask.leaves_out(clip) or not open_lanes:
+        if clip.id in self._unfinished or clip.id in self._in_hand or self._ask.leaves_out(clip) or not open_lanes:
             return
         self._unfinished.add(clip.id)
         self._progress.listed(clip.account, clip.source, 1, self._sinks)

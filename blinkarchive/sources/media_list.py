@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import datetime
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
 from blinkarchive.errors import ListingIncomplete, LoginNeeded, Refused, SourceError
-from blinkarchive.interfaces import Batch, Body, ClipRef, LeftOut
+from blinkarchive.interfaces import Batch, Body, ClipRef, LeftOut, Part
 from blinkarchive.model import Clip, ClipId, SourceName
 from blinkarchive.pace import Pace
 from blinkarchive.retry import Patience, retry
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_PASSES = 5
 _MOST_STALE = 2
 _NEITHER = -1
@@ -46,11 +47,35 @@ class MediaList:
     async def discover(self, since: datetime) -> AsyncIterator[Batch]:
         """Every item that has changed since a time, once.
 
+        The cloud is one part: the last batch says how its listing ended.
+
         Of each item it is kept which way over the list met it last, down (0, 2, …) or up (1, 3, …): one number, and nothing else
         of a list that may have tens of thousands.
 
         Raises `ListingIncomplete` when a page cannot be had or the list never comes to rest; `LoginNeeded`; `Refused`.
         """
+        try:
+            async with aclosing(self._pages(since)) as batches:
+                async for batch in batches:
+                    yield batch
+        except SourceError as error:
+            yield Batch(part=self._part(str(error)))
+            raise
+        yield Batch(part=self._part(keeps=await self._keeps() if since <= _ALWAYS else None))
+
+    def _part(self, trouble: str = "", keeps: timedelta | None = None) -> Part:
+        return Part(scope=f"cloud:{self.account}:", name="the cloud", trouble=trouble, keeps=keeps)
+
+    async def _keeps(self) -> timedelta | None:
+        """How long the cloud keeps a clip, as the owner has set it. It is asked when all is listed, once a day, and may fail."""
+        try:
+            home = await retry(self._blink.homescreen, clock=self._clock, patience=self._patience)
+        except SourceError as error:
+            log.info("how long clips are kept is not known", extra={"account": self.account, "because": str(error)})
+            return None
+        return None if home.auto_delete_days is None else timedelta(days=home.auto_delete_days)
+
+    async def _pages(self, since: datetime) -> AsyncGenerator[Batch, None]:
         met: dict[int | str, int] = {}
         for down in range(0, 2 * _MOST_PASSES, 2):
             bottom: tuple[MediaItem, ...] = ()
@@ -82,7 +107,11 @@ class MediaList:
         except (LoginNeeded, Refused):
             raise
         except SourceError as error:
-            raise ListingIncomplete(f"page {number} of the media list could not be read: {error}", status=error.status) from error
+            raise ListingIncomplete(
+                f"page {number} of the media list could not be read: {error}",
+                status=error.status,
+                retry_after=error.retry_after,
+            ) from error
 
     def _batch(self, page: MediaPage, met: dict[int | str, int], way: int) -> Batch:
         """What the page holds that has not been met before. From now on this way has met it last."""

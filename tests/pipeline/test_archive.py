@@ -5,7 +5,7 @@ import functools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,8 +25,8 @@ from blinkarchive.errors import (
     Unreachable,
 )
 from blinkarchive.index import Index
-from blinkarchive.interfaces import Batch, Body, ClipRef, LeftOut, Unreadable
-from blinkarchive.model import RunReport, Standing, State
+from blinkarchive.interfaces import Batch, Body, ClipRef, LeftOut, Part, Unreadable
+from blinkarchive.model import RunReport, Standing, State, Trouble
 from blinkarchive.pipeline.archive import Archive, Ask
 from blinkarchive.pipeline.catalog import CATALOGUED, catalogue
 from blinkarchive.pipeline.lane import Lane
@@ -50,6 +50,7 @@ class Listing:
         self.left_out: tuple[LeftOut, ...] = ()
         self.unreadable: tuple[Unreadable, ...] = ()
         self.asked: list[datetime] = []
+        self.parts: tuple[Part, ...] = (Part(scope=f"cloud:{account}:", name="the cloud"),)
 
     async def discover(self, since: datetime) -> AsyncIterator[Batch]:
         self.asked.append(since)
@@ -60,6 +61,8 @@ class Listing:
             yield Batch(found=tuple(shown[at : at + self.size]))
         if self.error:
             raise self.error
+        for part in self.parts:
+            yield Batch(part=part)
 
 
 @dataclass
@@ -72,6 +75,7 @@ class House:
     told: list[tuple[Clip, Copy]] = field(default_factory=list)
     opening: float = 60.0
     planned: list[Standing] = field(default_factory=list)
+    in_hand: set[ClipId] = field(default_factory=set)
 
     @asynccontextmanager
     async def index(self, *, read_only: bool = False) -> AsyncIterator[Index]:
@@ -108,9 +112,11 @@ class House:
                 stored=told,
                 planned=self.planned.append,
                 in_flight=in_flight,
+                in_hand=self.in_hand,
             )
             try:
-                await archive.run(sources)
+                await archive.collect(sources)
+                await archive.feed()
                 for lane in lanes:
                     if not lane.closed:
                         await catalogue(index, spool, lane, "20260502T120000Z-abcd", self.clock.now())
@@ -346,6 +352,30 @@ async def test_a_narrow_run_proves_nothing_about_the_rest(house: House) -> None:
     assert tally(await house.run(source)) == (10, 5, 5, 0, 0, 0)
 
 
+async def test_what_another_run_is_bringing_just_now_is_left_to_it(house: House) -> None:
+    opened: list[int] = []
+    source = Listing(found(1, opened=opened), found(2, opened=opened))
+    house.in_hand = {clip(1).id}
+    report = await house.run(source)
+    assert (opened, report.excluded) == ([2], {"on its way in another run": 1})
+    assert tally(report) == (2, 0, 1, 0, 0, 1)
+    assert await house.state(clip(1).id) == (State.PENDING, 0, "")
+    assert house.in_hand == {clip(1).id}, "what the run itself brought it has put down"
+    house.in_hand.clear()
+    assert tally(await house.run(source)) == (2, 1, 1, 0, 0, 0)
+
+
+async def test_a_clip_that_another_run_brings_to_one_sink_is_not_fed_to_it_by_this_one(house: House) -> None:
+    await house.run(Listing(found(1)))
+    house.sinks["later"] = MemorySink()
+    house.in_hand = {clip(1).id}
+    await house.run()
+    assert (await house.state(clip(1).id, "later"))[0] is State.PENDING
+    house.in_hand.clear()
+    await house.run()
+    assert (await house.state(clip(1).id, "later"))[0] is State.STORED
+
+
 async def test_since_until_and_camera_are_exact(house: House) -> None:
     refs = [found(n, camera=name) for n, name in enumerate(["Porch", "Back Yard", "Porch", "porch!", "Garage", "Porch"])]
     ask = Ask(since=START + timedelta(minutes=1), until=START + timedelta(minutes=5), cameras=("back yard", "Porch"))
@@ -363,6 +393,36 @@ async def test_a_clip_that_the_source_lists_no_longer_is_given_up_in_the_end(hou
     state, _, reason = await house.state(clip(1).id)
     assert state is State.GAVE_UP
     assert "no longer lists" in reason
+
+
+async def test_what_a_part_that_could_not_be_listed_does_not_show_may_still_be_there(house: House) -> None:
+    source = Listing(failing(1, always(BadClip("cut"))), failing(22, always(BadClip("cut"))))
+    await house.run(source)
+    source.refs = []
+    source.parts = (Part(scope="cloud:home:1", name="one stick"), Part(scope="cloud:home:2", name="another", trouble="taken out"))
+    await house.run(source)
+    assert (await house.state(clip(1).id))[2] == "the source no longer lists it"
+    assert (await house.state(clip(22).id))[1:] == (1, "cut"), "nothing has been learned about it"
+
+
+async def test_a_part_that_was_listed_once_and_cannot_be_now_makes_the_run_incomplete(house: House) -> None:
+    source = Listing(found(1))
+    away = Part(scope="cloud:home:9", name="the stick", trouble="taken out")
+    source.parts = (*source.parts, away)
+    report = await house.run(source)
+    assert report.complete, "nobody ever had clips from it"
+    assert report.troubles == ()
+    source.parts = (source.parts[0], replace(away, trouble=""))
+    assert (await house.run(source)).complete
+    house.clock.advance(60)
+    source.parts = (source.parts[0], away)
+    report = await house.run(source)
+    assert not report.complete
+    assert report.troubles == (Trouble(where="account home, cloud", what="the stick: taken out"),)
+    async with house.index() as index:
+        cloud, stick = await index.parts()
+    assert (cloud.part.trouble, cloud.trouble_since, cloud.listed_at) == ("", None, NOW + timedelta(seconds=60))
+    assert (stick.part, stick.trouble_since, stick.listed_at) == (away, NOW + timedelta(seconds=60), NOW)
 
 
 async def test_a_dry_run_changes_nothing_and_tells_what_it_would_fetch(house: House) -> None:

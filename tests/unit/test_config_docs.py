@@ -12,7 +12,17 @@ from typing import Any
 
 import pytest
 
-from blinkarchive.config import AccountConfig, AlarmConfig, ArchiveConfig, PluginsConfig, SinkConfig, SourceConfig, load, require
+from blinkarchive.config import (
+    AccountConfig,
+    AlarmConfig,
+    ArchiveConfig,
+    PluginsConfig,
+    ServeConfig,
+    SinkConfig,
+    SourceConfig,
+    load,
+    require,
+)
 from blinkarchive.convert import keys_of
 from blinkarchive.model import SourceName
 from blinkarchive.pace import PACES, Figures
@@ -27,6 +37,7 @@ TABLES: dict[str, tuple[type[Any], set[str]]] = {
     "[account.NAME]": (AccountConfig, {"name"}),
     "[source.cloud]": (SourceConfig, {"name"}),
     "[sink.NAME]": (SinkConfig, {"name", "raw", "place"}),
+    "[serve]": (ServeConfig, set()),
     "[plugins]": (PluginsConfig, set()),
     "[alarm]": (AlarmConfig, set()),
 }
@@ -102,7 +113,7 @@ def shipped_keys() -> dict[str, set[str]]:
 def test_the_shipped_config_has_every_key() -> None:
     names = {"archive": "[archive]", "account.home": "[account.NAME]", "source.cloud": "[source.cloud]",
              "source.sync-module": "[source.cloud]", "sink.nas": "[sink.NAME]", "plugins": "[plugins]",
-             "alarm": "[alarm]"}  # fmt: skip
+             "serve": "[serve]", "alarm": "[alarm]"}  # fmt: skip
     expected = {name: set(keys(table)) for name, table in names.items()}
     expected["sink.nas"].add("path")
     assert shipped_keys() == expected
