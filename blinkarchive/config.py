@@ -188,6 +188,8 @@ class AlarmConfig:
     notify: tuple[SecretRef, ...] = ()
     #: Where the address is kept that is called after each good run; None when there is none.
     ping: SecretRef | None = None
+    #: How long something is wrong before it is an alarm; a sign-in that is needed is one at once.
+    after: timedelta = timedelta(minutes=10)
     #: How often an alarm that stands is told again.
     remind_every: timedelta = field(default=REMIND_EVERY, metadata={"check": _bearable})
 

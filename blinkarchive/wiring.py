@@ -71,6 +71,11 @@ class State:
         return self.folder / "lock"
 
     @property
+    def serving(self) -> Path:
+        """The lock of the one scheduler."""
+        return self.folder / "serve.lock"
+
+    @property
     def spool(self) -> Path:
         return self.folder / "spool"
 
@@ -102,10 +107,12 @@ async def run(
         return await workshop.run(ask, progress, planned=planned)
 
 
-def check(config: Config) -> None:
-    """Look at a config as a run does before it begins. Raises `ConfigError`."""
+def check(config: Config) -> Registry:
+    """Look at a config as a run does before it begins, and give its plugins. Raises `ConfigError`."""
     require(config)
-    _openings(config, _plugins(config), ())
+    registry = _plugins(config)
+    _openings(config, registry, ())
+    return registry
 
 
 def _plugins(config: Config) -> Registry:
@@ -125,6 +132,8 @@ class Workshop:
         self.in_hand: set[ClipId] = set()
         #: How fast each account may be asked, whoever asks.
         self.paces = {account.name: Pace(account.pace, clock) for account in config.accounts.values()}
+        #: Held by the run that signs an account in: what one of them has done, the others need not try again.
+        self.signing_in: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         #: Held by the run that writes catalogues: what no catalogue lists yet is listed once.
         self.cataloguing = asyncio.Lock()
 
@@ -279,7 +288,8 @@ class _Run:
             pace, patience = self._workshop.paces[account.name], self._patience[account.name]
             opening = signed_in(self._config, account.name, clock=self._clock, pace=pace, patience=patience)
             try:
-                blink = await stack.enter_async_context(opening)
+                async with self._workshop.signing_in[account.name]:
+                    blink = await stack.enter_async_context(opening)
             except BlinkArchiveError as error:  # also a token file that cannot be written: the other accounts go on
                 self._progress.complete = False
                 self._progress.trouble(f"account {account.name}", str(error))
