@@ -12,10 +12,11 @@ from typing import Any
 import click
 
 from blinkarchive import __version__
-from blinkarchive.cli.exits import Exit, exit_for, is_ours, leaves
+from blinkarchive.cli.exits import Exit, exit_for
 from blinkarchive.cli.session import shared_options
 from blinkarchive.cli.signals import interruptible
 from blinkarchive.cli.words import flush, talk, to_nowhere
+from blinkarchive.errors import is_ours, leaves
 
 log = logging.getLogger(__name__)
 

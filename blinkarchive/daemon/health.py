@@ -135,7 +135,7 @@ async def oldest(index: Index, config: Config) -> list[Oldest]:
     keeps = {seen.account: seen.part.keeps for seen in await index.parts() if seen.source is SourceName.CLOUD}
     found = []
     for account in config.accounts:
-        for _, recorded_at in await index.unstored(account, SourceName.CLOUD, tuple(config.sinks), limit=1):
+        for _, recorded_at in await index.unstored(account, SourceName.CLOUD, tuple(config.sinks), given_up=True, limit=1):
             found.append(Oldest(account=account, recorded_at=recorded_at, keeps=keeps.get(account)))
     return found
 

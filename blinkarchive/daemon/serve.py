@@ -18,7 +18,7 @@ from blinkarchive.daemon.alarms import Alarms
 from blinkarchive.daemon.notify import Notifier
 from blinkarchive.daemon.ping import Ping
 from blinkarchive.daemon.schedule import Schedule
-from blinkarchive.errors import ArchiveBusy, BlinkArchiveError, ConfigError, NothingArchived
+from blinkarchive.errors import ArchiveBusy, BlinkArchiveError, ConfigError, NothingArchived, is_ours, leaves
 from blinkarchive.model import RunReport, SourceName
 from blinkarchive.pipeline.archive import Ask
 from blinkarchive.pipeline.lock import held
@@ -140,7 +140,6 @@ class Daemon:
         self._stopping = False
         self._wake = asyncio.Event()
         self._news = asyncio.Event()
-        self._looped_at = clock.monotonic()
         self._left: word.Word | None = None
 
     async def run(self) -> None:
@@ -149,12 +148,10 @@ class Daemon:
         try:
             async with asyncio.TaskGroup() as group:
                 try:
-                    group.create_task(self._look())
                     group.create_task(self._judge())
                     while True:
-                        self._looped_at = self.clock.monotonic()
                         self._begin(group)
-                        self._leave_word()
+                        self._look()
                         await self._rest()
                 finally:
                     self._stopping = True
@@ -166,7 +163,7 @@ class Daemon:
         now = self.clock.now()
         waits = [(tick - now).total_seconds() for tick in self._schedule.next.values()]
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(max(0.0, min(waits, default=LOOK)), LOOK)):
+            async with asyncio.timeout(max(0.0, min([*waits, LOOK, systemd.watchdog_interval() or LOOK]))):
                 await self._wake.wait()
         self._wake.clear()
 
@@ -193,17 +190,13 @@ class Daemon:
             async with self._shared.entered() as workshop:
                 found = self._outcome(doing, await workshop.run(ask, doing.progress))
                 if ask.collect and not self._stopping:
-                    self._feed_due = self._feed_due or await workshop.backlog()
+                    await self._see_what_is_left(workshop)
         except ArchiveBusy as error:
             found = {"the archive": str(error)}
             for source in ask.sources:
                 self._schedule.soon(source, AGAIN)
-        except BlinkArchiveError as error:
-            found = {"the archive": str(error)}
-            log.error("a run could not be made", extra={"run": doing.what, "because": str(error)})  # noqa: TRY400
-        except Exception as error:
-            found = {"blinkarchive": redact(f"a fault of its own ended a run: {type(error).__name__}: {error}")}
-            log.exception("a fault of our own ended a run", extra={"run": doing.what})
+        except Exception as error:  # noqa: BLE001  # also a fault of our own: it ends this run, and nothing else
+            found = self._failure(doing, error)
         finally:
             del self._doing[doing.what]
             self._wake.set()
@@ -213,6 +206,23 @@ class Daemon:
         self._news.set()
         if ask.collect and self._ping and not self.wrongs.found(but=_INDEX):
             await self._ping.send()
+
+    async def _see_what_is_left(self, workshop: Workshop) -> None:
+        """Whether there is something to feed. When there is not, what was wrong with feeding is so no more."""
+        if await workshop.backlog():
+            self._feed_due = True
+        elif FEED not in self._doing:
+            self.wrongs.take(FEED, {}, self.clock.now())
+
+    def _failure(self, doing: _Doing, error: Exception) -> dict[str, str]:
+        """What an error means that a run did not survive."""
+        if is_ours(error):
+            said = "; ".join(str(one) for one in leaves(error))
+            log.error("a run could not go on", extra={"run": doing.what, "because": said})
+            return {"the archive": said}
+        log.error("a fault of our own ended a run", extra={"run": doing.what}, exc_info=error)
+        [first, *_] = leaves(error)
+        return {"blinkarchive": redact(f"a fault of its own ended a run: {type(first).__name__}: {first}")}
 
     def _outcome(self, doing: _Doing, report: RunReport) -> dict[str, str]:
         """What was wrong with a run that came to its end; it is told in a line, and Blink's wish to be left alone is heeded."""
@@ -236,15 +246,12 @@ class Daemon:
 
     # --- looks
 
-    async def _look(self) -> None:
+    def _look(self) -> None:
         """See whether all goes on, and say so: to systemd, and to who asks for the status."""
-        pause = min(LOOK, systemd.watchdog_interval() or LOOK)
-        while True:
-            await self.clock.sleep(pause)
-            stuck = [doing.what for doing in self._doing.values() if not self._goes_on(doing)]
-            if not stuck and self.clock.monotonic() - self._looped_at < 4 * LOOK:
-                systemd.watchdog()
-            self._leave_word()
+        stuck = [doing.what for doing in self._doing.values() if not self._goes_on(doing)]
+        if not stuck:
+            systemd.watchdog()
+        self._leave_word()
 
     def _goes_on(self, doing: _Doing) -> bool:
         """End a run in which nothing has moved for too long. False when it does not end, so that only a restart helps."""

@@ -157,12 +157,12 @@ class Index:
         return await self._ask(self._sql.standings, clips, sinks)
 
     async def unstored(
-        self, account: str, source: SourceName, sinks: Sequence[SinkName], *, limit: int = MOST_UNSTORED
+        self, account: str, source: SourceName, sinks: Sequence[SinkName], *, given_up: bool = False, limit: int = MOST_UNSTORED
     ) -> list[tuple[ClipId, datetime]]:
-        """Clips that some of the sinks lacks, has not given up, and none holds, with when they were recorded: the oldest,
-        oldest first. Only their source has them.
+        """Clips that some of the sinks lacks and none holds, with when they were recorded: the oldest, oldest first. Only
+        their source has them. Those that were given up are among them when they are asked for.
         """
-        return await self._ask(self._sql.unstored, account, source, sinks, limit)
+        return await self._ask(self._sql.unstored, account, source, sinks, given_up=given_up, limit=limit)
 
     async def backlog(self, sinks: Sequence[SinkName], *, after: ClipId | None = None, limit: int = PAGE) -> list[Standing]:
         """Clips that some of the sinks lacks though another of them holds it, oldest recording first, in pages."""

@@ -211,14 +211,17 @@ class Sql:
         with self._transaction() as connection:
             return self._standings(connection, self._these, self._numbers(connection, sinks), given=list(ids))
 
-    def unstored(self, account: str, source: SourceName, sinks: Sequence[SinkName], limit: int) -> list[tuple[ClipId, datetime]]:
+    def unstored(
+        self, account: str, source: SourceName, sinks: Sequence[SinkName], *, given_up: bool, limit: int
+    ) -> list[tuple[ClipId, datetime]]:
         holder = copy.alias("holder")
         with self._transaction() as connection:
             rows = connection.execute(
                 sa.select(clip.c.id, clip.c.recorded_at)
                 .distinct()
                 .join_from(copy, clip, clip.c.n == copy.c.clip)
-                .where(copy.c.sink.in_(_SINKS), LACKING, copy.c.state != State.GAVE_UP.value)
+                .where(copy.c.sink.in_(_SINKS), LACKING)
+                .where(sa.true() if given_up else copy.c.state != State.GAVE_UP.value)
                 .where(clip.c.account == account, clip.c.source == source.value)
                 .where(~sa.exists().where(holder.c.clip == clip.c.n, holder.c.state == State.STORED.value))
                 .order_by(clip.c.recorded_at)

@@ -82,7 +82,7 @@ class House:
         began = self.clock.monotonic()
         while not so():
             assert self.clock.monotonic() - began < longest, "it never came to be"
-            await self.clock.sleep(10)
+            await self.clock.sleep(20)
         return self.clock.monotonic() - began
 
     @property
@@ -93,7 +93,8 @@ class House:
 
     @property
     def wrong(self) -> dict[str, str]:
-        return {one.where: one.what for one in self.word.wrong}
+        word = read(self.folder / "state")
+        return {one.where: one.what for one in word.wrong} if word else {}
 
     @asynccontextmanager
     async def index(self) -> AsyncIterator[Index]:
