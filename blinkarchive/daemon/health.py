@@ -63,6 +63,7 @@ def troubles(report: RunReport) -> dict[str, str]:
                 found.setdefault(where, what)
         if not found:
             found["sources"] = "a listing ended early"
+    found |= {where: what for where, what in said.items() if where.startswith("plugin ")}
     if not found:
         for name, tally in report.sinks.items():
             if tally.failed:
