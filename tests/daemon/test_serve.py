@@ -82,6 +82,19 @@ async def test_a_sink_that_was_away_for_hours_catches_up_without_asking_blink_ag
 
 
 @virtually
+async def test_a_sink_added_later_is_filled_from_another_though_blink_is_away(tmp_path: Path) -> None:
+    async with house(tmp_path) as at, at.served():
+        await at.until(lambda: at.kept() == at.truth())
+        at.world.faults.add("list.status", status=500, times=0)
+        at.world.faults.add("homescreen.status", status=500, times=0)
+        (tmp_path / "cabin").mkdir()
+        at.configure(sinks=("nas", "cabin"))
+        at.reloads.set()
+        await at.until(lambda: at.kept("cabin") == at.truth(), longest=0.3 * HOUR)
+        assert at.catalogued("cabin") == at.catalogued("nas")
+
+
+@virtually
 async def test_a_lost_sign_in_is_a_state_with_a_way_back_and_no_storm(tmp_path: Path) -> None:
     async with house(tmp_path) as at, at.served():
         await at.until(lambda: at.kept() == at.truth())
@@ -200,6 +213,11 @@ async def test_a_new_config_is_taken_at_once_and_a_bad_one_changes_nothing(tmp_p
         at.reloads.set()
         await at.clock.sleep(60)
         assert "the new one was refused, the old one stays" in at.wrong["the config"]
+        at.configure(more='[sink.x]\ntype = "disc"\n')
+        at.reloads.set()
+        await at.clock.sleep(60)
+        assert "disc" in at.wrong["the config"]
+        at.configure(more="")
         at.account.add_clip(at.account.cameras[0], size=9_000, index_first=True)
         await at.until(lambda: at.kept() == at.truth(), longest=0.3 * HOUR)
         (tmp_path / "cabin").mkdir()
@@ -263,13 +281,15 @@ async def test_what_is_overdue_is_found_though_no_run_fails(tmp_path: Path) -> N
 
 
 @virtually
-async def test_a_clip_that_the_cloud_will_soon_delete_is_told(tmp_path: Path) -> None:
+async def test_a_clip_that_the_cloud_will_soon_delete_is_told_though_it_was_given_up(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
-        at.account.auto_delete_days = 3
+        at.account.auto_delete_days = 7
         at.world.faults.add("media.status", status=500, times=0)
         async with at.served():
+            await at.until(lambda: "sink nas, given up" in at.wrong, longest=6 * HOUR)
+            assert "account a0, cloud, expiring" not in at.wrong
             await at.until(lambda: "account a0, cloud, expiring" in at.wrong, longest=80 * HOUR)
-            assert "the cloud keeps clips for 3 days" in at.wrong["account a0, cloud, expiring"]
+            assert "the cloud keeps clips for 7 days" in at.wrong["account a0, cloud, expiring"]
 
 
 @virtually
