@@ -120,9 +120,14 @@ class SourceConfig:
     #: When it is looked at, as five fields of cron, in the zone of the machine; not with `every`.
     cron: str | None = field(default=None, metadata={"check": _five_fields})
 
+    #: Only of the sticks: whether a clip stays there whose twin, the same recording in the cloud, is stored in every sink.
+    skip_twins: bool = False
+
     def __post_init__(self) -> None:
         if self.every is not None and self.cron is not None:
             raise ValueError("every and cron say the same thing twice; keep one of them")
+        if self.skip_twins and self.name is not SourceName.SYNC_MODULE:
+            raise ValueError("skip_twins is for [source.sync-module]: it is there that a clip is left to its twin in the cloud")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -190,6 +190,8 @@ class _Run:
             stored=registry.clip_stored,
             planned=self._planned,
             in_flight=self._config.archive.in_flight,
+            every_sink=tuple(self._config.sinks),
+            skip_twins=any(source.skip_twins for source in self._config.sources.values()),
         )
         try:
             await archive.run(await self._sources(stack))

@@ -208,6 +208,31 @@ class Index:
         """Why the sinks lack what they lack: the hundred most frequent reasons, most frequent first."""
         return await self._ask(self._sql.reasons, sinks)
 
+    # Twins -----------------------------------------------------------------------------------------------------------
+
+    async def twins(self, clips: Sequence[ClipId]) -> dict[ClipId, ClipId]:
+        """Which of these clips have a twin, and which clip that is: the same recording, kept by the cloud and on a stick.
+
+        Twins are a clip of the cloud and one of a sync module, of one account, network and camera (that is known for both),
+        recorded within two seconds of each other. Where either could be the twin of another clip too, there are none.
+        It is answered from the clips that the index holds now, and kept nowhere: a clip that is found later may give a twin,
+        or take one away, and no link can say what was true once.
+        """
+        return await self._ask(self._sql.twins, clips)
+
+    async def leave_to_twins(
+        self, clips: Sequence[ClipId], sinks: Sequence[SinkName], *, skip: bool
+    ) -> dict[ClipId, frozenset[SinkName]]:
+        """Leave clips of sticks to their twins in the cloud, in one transaction, and give those that now are left out, each with
+        the sinks that lack it for that.
+
+        With `skip`, a clip whose twin is stored in every one of the sinks becomes EXCLUDED where it is lacking; a copy that is
+        stored stays so. A clip that was left out in this way, and has no such twin any more, is PENDING again; without `skip`,
+        each of them. Of the cloud's clips, and of those the index does not know, none is touched. Read only, nothing is changed,
+        and what is left out now counts as such.
+        """
+        return await self._change(self._sql.leave_to_twins, clips, sinks, skip=skip)
+
     # What becomes of a copy ------------------------------------------------------------------------------------------
 
     async def record(self, copy: Copy) -> None:

@@ -49,6 +49,12 @@ UNREADABLE_KEPT = timedelta(days=90)
 REASONS_COUNTED = 100
 """How many different reasons are told apart: the most frequent ones."""
 
+TWINS_APART = timedelta(seconds=2)
+"""How far apart the cloud and a module may say that a camera recorded the same."""
+
+LEFT_TO_TWIN = "twin of "
+"""What the reason begins with why a clip of a stick is left out: its twin is stored. The twin's id follows."""
+
 Work = Copy | Callable[[sa.Connection], Any]
 """A change: a copy that is to be recorded, or whatever else is to be done."""
 
@@ -80,6 +86,17 @@ def after_failure(state: State, tries: int, *, counts: bool) -> tuple[State, int
     return State.GAVE_UP if tries + 1 >= TRIES else State.FAILED, tries + 1
 
 
+def beside_a_twin(state: State, reason: str, twin: ClipId | None) -> tuple[State, str]:
+    """What becomes of a copy that is not stored, and of its reason: it is left out while there is a twin that stands for it.
+
+    What the owner left out for another reason stays so.
+    """
+    for_a_twin = state is State.EXCLUDED and reason.startswith(LEFT_TO_TWIN)
+    if twin is not None and (for_a_twin or state is not State.EXCLUDED):
+        return State.EXCLUDED, f"{LEFT_TO_TWIN}{twin}"
+    return (State.PENDING, "") if for_a_twin else (state, reason)
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """A row of `copy` as it is before a change, in the order of the columns that `_FIND` asks for."""
@@ -103,6 +120,7 @@ class Sql:
         self._given = _given(engine.dialect.name)
         self._these = sa.select(clip.c.n).where(clip.c.id.in_(self._given)).subquery()
         #: Of given clips, those that are known, and whether any of some sinks lacks them. Two indexes alone answer it.
+        self._is_given = _ONE.c.id.in_(self._given)
         lacked = sa.exists().where(copy.c.clip == clip.c.n, copy.c.sink.in_(_SINKS), LACKING)
         self._known = sa.select(clip.c.id, lacked).where(clip.c.id.in_(self._given))
 
@@ -289,6 +307,49 @@ class Sql:
         if row is None:
             raise _unknown(after)
         return row[0], row[1]
+
+    # Twins -----------------------------------------------------------------------------------------------------------
+
+    def twins(self, ids: Sequence[ClipId]) -> dict[ClipId, ClipId]:
+        with self._transaction() as connection:
+            rows = connection.execute(sa.select(_ONE.c.id, _OTHER.c.id).where(_ARE_TWINS, self._is_given), {"given": sorted(ids)})
+            return {ClipId(one): ClipId(other) for one, other in rows}
+
+    def leave_to_twins(
+        self, connection: sa.Connection, ids: Sequence[ClipId], sinks: Sequence[SinkName], *, skip: bool
+    ) -> dict[ClipId, frozenset[SinkName]]:
+        numbers = self._numbers(connection, sinks)
+        given = {"given": sorted(ids)}
+        twin_of: dict[int, ClipId] = {}
+        if skip and sinks and None not in numbers.values():
+            holders = sa.select(sa.func.count()).where(copy.c.clip == _OTHER.c.n, copy.c.sink.in_(_SINKS), is_state(State.STORED))
+            justified = (
+                sa.select(_ONE.c.n, _OTHER.c.id)
+                .where(_ARE_TWINS, self._is_given, _ONE.c.source == SourceName.SYNC_MODULE.value)
+                .where(holders.scalar_subquery() == len(numbers))
+            )
+            twin_of = dict(connection.execute(justified, given | {"sinks": _numbers_of(numbers)}).all())
+        names = {number: name for name, number in numbers.items()}
+        left: dict[ClipId, set[SinkName]] = {}
+        changes = []
+        rows = connection.execute(
+            sa.select(clip.c.id, copy.c.clip, copy.c.sink, copy.c.state, copy.c.tries, copy.c.tried_at, copy.c.reason)
+            .join_from(self._these, clip, clip.c.n == self._these.c.n)
+            .join(copy, copy.c.clip == clip.c.n)
+            .where(clip.c.source == SourceName.SYNC_MODULE.value, copy.c.sink.in_(_SINKS), copy.c.state != State.STORED.value),
+            given | {"sinks": _numbers_of(numbers)},
+        ).all()
+        for id_, *facts, reason in rows:
+            entry = _Entry(*facts)
+            state, because = beside_a_twin(State(entry.state), reason, twin_of.get(entry.clip))
+            if (state, because) != (entry.state, reason):
+                changes.append(_change(entry, state, because))
+            left_now = self._read_only and reason.startswith(LEFT_TO_TWIN)
+            if left_now or (state is State.EXCLUDED and because.startswith(LEFT_TO_TWIN)):
+                left.setdefault(id_, set()).add(names[entry.sink])
+        if changes and not self._read_only:
+            connection.execute(_CHANGE, changes)
+        return {id_: frozenset(of) for id_, of in left.items()}
 
     # What becomes of a copy ------------------------------------------------------------------------------------------
 
@@ -506,6 +567,26 @@ class Sql:
         never = [name for name, number in numbers.items() if number is None and all_]
         return lacks + [Lack(sink=name, state=State.PENDING, reason="", clips=all_, oldest=oldest) for name in never]
 
+
+def _may_be_twins(one: sa.FromClause, other: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Whether two clips may be one recording: of one camera (known for both), at one time, in the cloud and on a stick."""
+    at, apart = sa.type_coerce(one.c.recorded_at, sa.BigInteger), TWINS_APART // timedelta(microseconds=1)
+    return sa.and_(
+        sa.type_coerce(other.c.recorded_at, sa.BigInteger).between(at - apart, at + apart),
+        other.c.account == one.c.account,
+        other.c.network_id == one.c.network_id,
+        other.c.camera_id == one.c.camera_id,
+        other.c.source != one.c.source,
+    )
+
+
+_ONE, _OTHER, _THIRD = clip.alias("one"), clip.alias("other"), clip.alias("third")
+#: Whether `one` and `other` are twins: either may be the other's, and no third clip's.
+_ARE_TWINS = sa.and_(
+    _may_be_twins(_ONE, _OTHER),
+    ~sa.exists().where(_may_be_twins(_ONE, _THIRD), _THIRD.c.n != _OTHER.c.n),
+    ~sa.exists().where(_may_be_twins(_OTHER, _THIRD), _THIRD.c.n != _ONE.c.n),
+)
 
 _FIND = (
     sa.select(clip.c.n, copy.c.sink, copy.c.state, copy.c.tries, copy.c.tried_at)

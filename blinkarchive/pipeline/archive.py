@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,6 +30,9 @@ OVERLAP = timedelta(hours=48)
 """How far before the last complete listing the next one begins: clips may appear late."""
 FULL_EVERY = timedelta(days=1)
 """How often all that the source still has is listed again."""
+
+TWIN = "twin"
+"""Why a clip of a stick was left out whose twin in the cloud is stored."""
 
 _MOST_SPOOLED = 256
 
@@ -80,14 +83,19 @@ class Archive:
         stored: Callable[[Clip, Copy], Awaitable[None]],
         planned: Callable[[Standing], None] = lambda _: None,
         in_flight: int = 16,
+        every_sink: Sequence[SinkName] | None = None,
+        skip_twins: bool = False,
     ) -> None:
         """`stored` is told of each copy; `planned`, in a dry run, of each clip that a run would fetch.
-        `in_flight` bounds the clips that no sink holds yet.
+        `in_flight` bounds the clips that no sink holds yet. `every_sink` are the archive's sinks, where this run is for some of
+        them only. With `skip_twins` a clip on a stick whose twin in the cloud is stored in every sink is left out.
         """
         self._index = index
         self._spool = spool
         self._lanes = {lane.name: lane for lane in lanes}
         self._sinks = tuple(self._lanes)
+        self._every_sink = self._sinks if every_sink is None else tuple(every_sink)
+        self._skip_twins = skip_twins
         self._namer = namer
         self._clock = clock
         self._progress = progress
@@ -111,18 +119,28 @@ class Archive:
         )
 
     async def run(self, sources: Sequence[Source]) -> None:
-        """Collect from every source at once; then feed what some sinks lack from those that have it."""
+        """Collect from every source at once; then feed what some sinks lack from those that have it.
+
+        Where clips of sticks are left to their twins, the cloud comes first, to its end, and into every sink.
+        """
         self._progress.listing = len(sources)
+        later = [source for source in sources if self._skip_twins and source.name is SourceName.SYNC_MODULE]
+        first = [source for source in sources if source not in later]
         try:
-            async with asyncio.TaskGroup() as collecting:
-                for source in sources:
-                    collecting.create_task(self._collect(source))
+            await self._collect_from(first)
+            if later:
+                await self._feed()
+                await self._collect_from(later)
         finally:
             self._progress.listing = 0
-        if not self._ask.dry_run:
-            await self._feed()
+        await self._feed()
 
     # --- discover
+
+    async def _collect_from(self, sources: Sequence[Source]) -> None:
+        async with asyncio.TaskGroup() as collecting:
+            for source in sources:
+                collecting.create_task(self._collect(source))
 
     async def _collect(self, source: Source) -> None:
         since, full = await self._window(source)
@@ -181,8 +199,9 @@ class Archive:
         """Count what a page holds, ask the index once, and start what is lacking."""
         waiting = deque(batch.found)
 
-        def ended(end: str) -> None:
-            self._progress.ended(source.account, source.name, dict.fromkeys(self._sinks, end))
+        def ended(end: str, left_out: Collection[SinkName] = ()) -> None:
+            ends = {sink: "excluded" if sink in left_out else end for sink in self._sinks}
+            self._progress.ended(source.account, source.name, ends)
 
         number = len(batch.found) + len(batch.left_out) + len(batch.unreadable)
         self._progress.listed(source.account, source.name, number, self._sinks)
@@ -204,10 +223,13 @@ class Archive:
                 else:
                     wanted.append(ref)
             waiting.extend(wanted)
+            with_twins = await self._left_to_twins(source, wanted)
             standings = await self._index.lacking([ref.clip for ref in wanted], self._sinks, self._namer)
             for standing in standings:
-                if standing is None:
-                    ended("known")
+                left_out = with_twins.get(waiting[0].clip.id, ())
+                if standing is None or (left_out and self._ask.dry_run):
+                    self._progress.excluded.update([TWIN] if left_out else [])
+                    ended("known", left_out)
                 elif self._ask.dry_run:
                     self._planned(standing)
                     self._progress.excluded["dry run"] += 1
@@ -219,6 +241,16 @@ class Archive:
             for _ in waiting:  # a stop came before their turn
                 ended("failed")
             raise
+
+    async def _left_to_twins(self, source: Source, refs: Sequence[ClipRef]) -> Mapping[ClipId, Collection[SinkName]]:
+        """The clips of a stick that are left to their twins now, and the sinks of this run that lack them for that."""
+        if source.name is not SourceName.SYNC_MODULE:
+            return {}
+        clips = [ref.clip for ref in refs]
+        if self._skip_twins:
+            await self._index.lacking(clips, self._sinks, self._namer)  # whoever has a twin must be known
+        left = await self._index.leave_to_twins([clip.id for clip in clips], self._every_sink, skip=self._skip_twins)
+        return {id_: sinks.intersection(self._sinks) for id_, sinks in left.items()}
 
     async def _start(self, clips: asyncio.TaskGroup, ref: ClipRef, standing: Standing, source: SourceName) -> None:
         """Put a clip on its way, as soon as there is room for it."""
@@ -272,6 +304,8 @@ class Archive:
         """Bring what no source listed now: clips left in the spool by a killed run, and clips that one sink holds and another
         lacks.
         """
+        if self._ask.dry_run:
+            return
         async with asyncio.TaskGroup() as clips:
             leftovers = self._spool.leftovers
             spooled = await self._index.standings(leftovers, self._sinks)

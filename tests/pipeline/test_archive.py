@@ -41,10 +41,17 @@ NOW = START + timedelta(days=1)
 class Listing:
     """A source that gives what it is told to."""
 
-    def __init__(self, *refs: ClipRef, account: str = "home", error: Exception | None = None, size: int = 25) -> None:
+    def __init__(
+        self,
+        *refs: ClipRef,
+        account: str = "home",
+        error: Exception | None = None,
+        size: int = 25,
+        name: SourceName = SourceName.CLOUD,
+    ) -> None:
         self.refs = list(refs)
         self.account = account
-        self.name = SourceName.CLOUD
+        self.name = name
         self.error = error
         self.size = size
         self.left_out: tuple[LeftOut, ...] = ()
@@ -72,6 +79,7 @@ class House:
     told: list[tuple[Clip, Copy]] = field(default_factory=list)
     opening: float = 60.0
     planned: list[Standing] = field(default_factory=list)
+    skip_twins: bool = False
 
     @asynccontextmanager
     async def index(self, *, read_only: bool = False) -> AsyncIterator[Index]:
@@ -108,6 +116,7 @@ class House:
                 stored=told,
                 planned=self.planned.append,
                 in_flight=in_flight,
+                skip_twins=self.skip_twins,
             )
             try:
                 await archive.run(sources)

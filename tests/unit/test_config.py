@@ -209,6 +209,11 @@ class TestRefusing:
             config, '[account]\nusername = "x"'
         )
 
+    def test_only_what_is_on_sticks_can_be_left_to_twins(self, config: Load) -> None:
+        assert config("[source.sync-module]\nskip_twins = true\n").sources[SourceName.SYNC_MODULE].skip_twins
+        with pytest.raises(ConfigError, match=r"\[source.cloud\]: skip_twins is for \[source.sync-module\]"):
+            config("[source.cloud]\nskip_twins = true\n")
+
     def test_every_and_cron_together_are_refused(self, config: Load) -> None:
         assert "keep one of them" in refusal(config, '[source.cloud]\nevery = "5m"\ncron = "* * * * *"')
 
