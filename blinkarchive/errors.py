@@ -31,6 +31,7 @@ BlinkArchiveError
 │   ├── Busy                    409: one command at a time (Transient)
 │   ├── CommandFailed           a device accepted something, and could not do it
 │   ├── CommandUnfinished       a device accepted something, and has not done it in time (Transient)
+│   ├── ModuleAway              a sync module is left alone for the rest of a run: no fault of the clip in hand
 │   ├── ServerTrouble           5xx, or an answer that is not the one promised (Transient)
 │   ├── BadClip                 bytes came, but they are not a whole MP4 (Transient)
 │   └── ListingIncomplete       a listing ended early: nothing may be concluded from what is absent
@@ -197,6 +198,10 @@ class CommandFailed(SourceError):
 
 class CommandUnfinished(SourceError, Transient):
     """A device accepted what it was asked to do, and has not done it in time."""
+
+
+class ModuleAway(SourceError):
+    """The sync module is left alone for the rest of the run."""
 
 
 class ServerTrouble(SourceError, Transient):

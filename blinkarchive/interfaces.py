@@ -57,12 +57,26 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of a source that is listed by itself (an account's cloud, the stick of one sync module), and how that ended."""
+
+    #: What the ids of all its clips begin with, and those of no others.
+    scope: str
+    #: For people: "the cloud", 'sync module "Garage"'.
+    name: str
+    #: Why it could not be listed to its end; "" when it was, so that a clip which it did not show is not there.
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """What one page of a listing held. Each item comes in one batch only, however often the source repeats it."""
 
     found: tuple[ClipRef, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
+    #: The part whose last batch this is; None while there is more of it.
+    part: Part | None = None
 
 
 class Source(Protocol):
@@ -79,7 +93,8 @@ class Source(Protocol):
 
         MUST list every clip that was there all along, whatever the page size, and MUST NOT end normally unless it has:
         it raises `ListingIncomplete` after the batches it could get, or `LoginNeeded`, or another `SourceError`.
-        MUST give an item once.
+        MUST give an item once, and say of each part of it that there is how its listing ended; of one that cannot be listed
+        for a reason which is no fault (a stick that was taken out), the word is all there is.
         """
         ...
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from blinkarchive.interfaces import Unreadable
+from blinkarchive.interfaces import Part, Unreadable
 from blinkarchive.model import SinkName, SourceName, State
 
 
@@ -20,6 +20,22 @@ class Listing:
     complete_at: datetime
     #: When the last complete listing of all that the source keeps began; None when there was none.
     full_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenPart:
+    """A part of a source, and how its listings went."""
+
+    account: str
+    source: SourceName
+    #: With what is wrong with it now.
+    part: Part
+    #: When a listing of it last began that went to its end; None when none ever did.
+    listed_at: datetime | None
+    #: When it was last heard of.
+    seen_at: datetime
+    #: Since when it cannot be listed; None when it can.
+    trouble_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from blinkarchive.clock import Clock
 from blinkarchive.files import Files
-from blinkarchive.index.facts import Lack, LastGood, Listing, SeenUnreadable, Summary
-from blinkarchive.interfaces import Unreadable
+from blinkarchive.index.facts import Lack, LastGood, Listing, SeenPart, SeenUnreadable, Summary
+from blinkarchive.interfaces import Part, Unreadable
 from blinkarchive.model import Clip, ClipId, Copy, Key, RunReport, SinkName, SourceName, Standing, State
 
 if TYPE_CHECKING:
@@ -284,6 +284,16 @@ class Index:
     async def listed(self, account: str, source: SourceName, *, started_at: datetime, full: bool) -> None:
         """A listing that began then was complete; `full`: it was of all that the source keeps."""
         await self._change(self._sql.listed, account, source, started_at=started_at, full=full)
+
+    async def heard_of(self, account: str, source: SourceName, part: Part, *, started_at: datetime) -> SeenPart:
+        """A part of a source was listed to its end, by a listing that began then, or could not be. Returns all that is known
+        of it now. Parts are kept for 90 days after they were last heard of.
+        """
+        return await self._change(self._sql.heard_of, account, source, part, started_at=started_at)
+
+    async def parts(self) -> list[SeenPart]:
+        """The parts of all sources, and how their listings went."""
+        return await self._ask(self._sql.parts)
 
     async def unreadable(self, account: str, source: SourceName, items: Sequence[Unreadable]) -> None:
         """Keep items that could not be understood; one that was kept before is counted again."""

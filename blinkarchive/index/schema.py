@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from blinkarchive.model import State
 
-VERSION = "0001"
+VERSION = "0002"
 """The schema that this program reads and writes: the number of the newest migration."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -138,6 +138,23 @@ listing = sa.Table(
     # When the last complete listing began, and the last one of all that the source keeps.
     sa.Column("complete_at", Moment, nullable=False),
     sa.Column("full_at", Moment),
+)
+
+part = sa.Table(
+    "part",
+    metadata,
+    # What the ids of its clips begin with.
+    sa.Column("scope", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    # When a listing of it last began that went to its end; null when none ever did.
+    sa.Column("listed_at", Moment),
+    # When it was last heard of, listed or not.
+    sa.Column("seen_at", Moment, nullable=False),
+    # Why it cannot be listed now, and since when; "" and null when it can.
+    sa.Column("trouble", sa.Text, nullable=False, server_default=""),
+    sa.Column("trouble_since", Moment),
 )
 
 unreadable = sa.Table(

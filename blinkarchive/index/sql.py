@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from blinkarchive.clock import Clock
 from blinkarchive.errors import ArchiveError, IndexUnusable
-from blinkarchive.index.facts import Lack, LastGood, Listing, SeenUnreadable, SinkSummary, Summary
+from blinkarchive.index.facts import Lack, LastGood, Listing, SeenPart, SeenUnreadable, SinkSummary, Summary
 from blinkarchive.index.opening import translated
 from blinkarchive.index.schema import (
     LACKING,
@@ -27,11 +27,12 @@ from blinkarchive.index.schema import (
     good_run,
     is_state,
     listing,
+    part,
     run,
     sink,
     unreadable,
 )
-from blinkarchive.interfaces import Unreadable
+from blinkarchive.interfaces import Part, Unreadable
 from blinkarchive.model import Clip, ClipId, Copy, Key, Need, RunReport, SinkName, SourceName, Standing, State, Tally
 
 TRIES = 10
@@ -45,6 +46,9 @@ RUNS_KEPT = 1000
 
 UNREADABLE_KEPT = timedelta(days=90)
 """How long an unreadable item is kept after it was last seen: longer than a source keeps a clip."""
+
+PARTS_KEPT = timedelta(days=90)
+"""How long a part is kept after it was last heard of."""
 
 REASONS_COUNTED = 100
 """How many different reasons are told apart: the most frequent ones."""
@@ -463,6 +467,43 @@ class Sql:
     def listed(self, connection: sa.Connection, account: str, source: SourceName, *, started_at: datetime, full: bool) -> None:
         facts = {"complete_at": started_at} | ({"full_at": started_at} if full else {})
         _put(connection, listing, {"account": account, "source": source.value}, facts)
+
+    def heard_of(
+        self, connection: sa.Connection, account: str, source: SourceName, heard: Part, *, started_at: datetime
+    ) -> SeenPart:
+        before = connection.execute(sa.select(part).where(part.c.scope == heard.scope)).one_or_none()
+        if heard.trouble:
+            listed_at = before.listed_at if before else None
+            since = before.trouble_since if before and before.trouble_since else self._clock.now()
+        else:
+            listed_at, since = started_at, None
+        facts = {"listed_at": listed_at, "seen_at": self._clock.now(), "trouble": heard.trouble, "trouble_since": since}
+        whose = {"account": account, "source": source.value, "name": heard.name}
+        _put(connection, part, {"scope": heard.scope}, whose | facts)
+        connection.execute(sa.delete(part).where(part.c.seen_at < self._clock.now() - PARTS_KEPT))
+        return SeenPart(
+            account=account,
+            source=source,
+            part=heard,
+            listed_at=listed_at,
+            seen_at=self._clock.now(),
+            trouble_since=since,
+        )
+
+    def parts(self) -> list[SeenPart]:
+        with self._transaction() as connection:
+            rows = connection.execute(sa.select(part).order_by(part.c.account, part.c.source, part.c.scope))
+            return [
+                SeenPart(
+                    account=r.account,
+                    source=SourceName(r.source),
+                    part=Part(scope=r.scope, name=r.name, trouble=r.trouble),
+                    listed_at=r.listed_at,
+                    seen_at=r.seen_at,
+                    trouble_since=r.trouble_since,
+                )
+                for r in rows
+            ]
 
     def unreadable(self, connection: sa.Connection, account: str, source: SourceName, items: Sequence[Unreadable]) -> None:
         now = self._clock.now()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
 from blinkarchive.errors import BlinkArchiveError, LoginNeeded
-from blinkarchive.interfaces import Batch, ClipRef, Source
+from blinkarchive.interfaces import Batch, ClipRef, Part, Source
 from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standing
 from blinkarchive.pipeline.courier import Courier, Way, no_source
 from blinkarchive.pipeline.lane import Lane
@@ -145,19 +145,28 @@ class Archive:
     async def _collect(self, source: Source) -> None:
         since, full = await self._window(source)
         began = self._clock.now()
+        parts: list[Part] = []
         async with asyncio.TaskGroup() as clips:
             try:
-                failure = await self._list(source, since, clips)
+                failure = await self._list(source, since, clips, parts)
             finally:
                 self._progress.listing -= 1
         failure = self._courier.down.get(source.account, failure)
         if failure is not None:
             self._source_failed(source, failure)
-        elif not self._ask.narrow:
-            await self._listed(source, since, began, full=full)
+        if not self._ask.narrow:
+            for part in parts:
+                await self._heard_of(source, part, began, failure)
+            await self._missed(source, since, tuple(part.scope for part in parts if not part.trouble))
+            if failure is None:
+                await self._index.listed(source.account, source.name, started_at=began, full=full)
 
-    async def _list(self, source: Source, since: datetime, clips: asyncio.TaskGroup) -> BlinkArchiveError | None:
-        """Take every batch there is. Gives what ended the listing early; what the index raises goes through."""
+    async def _list(
+        self, source: Source, since: datetime, clips: asyncio.TaskGroup, parts: list[Part]
+    ) -> BlinkArchiveError | None:
+        """Take every batch there is, and the words on parts. Gives what ended the listing early; what the index raises goes
+        through.
+        """
         async with aclosing(source.discover(since)) as batches:  # type: ignore[type-var]  # sources are generators
             while source.account not in self._courier.down:
                 try:
@@ -167,6 +176,8 @@ class Archive:
                 except BlinkArchiveError as error:
                     return error
                 await self._take(source, batch, clips)
+                if batch.part is not None:
+                    parts.append(batch.part)
         return None
 
     async def _window(self, source: Source) -> tuple[datetime, bool]:
@@ -185,13 +196,19 @@ class Archive:
             self._progress.login_needed.append(source.account)
         self._progress.trouble(f"account {source.account}, {source.name}", str(error))
 
-    async def _listed(self, source: Source, since: datetime, began: datetime, *, full: bool) -> None:
-        """A listing went to its end: the next may begin there. What it should have shown and did not is a failed try."""
+    async def _heard_of(self, source: Source, part: Part, began: datetime, failure: BlinkArchiveError | None) -> None:
+        """Keep how a part's listing ended. That one which was listed before cannot be now is told, fault or not."""
+        seen = await self._index.heard_of(source.account, source.name, part, started_at=began)
+        if part.trouble and seen.listed_at is not None and part.trouble not in str(failure):
+            self._progress.complete = False
+            self._progress.trouble(f"account {source.account}, {source.name}", f"{part.name}: {part.trouble}")
+
+    async def _missed(self, source: Source, since: datetime, whole: tuple[str, ...]) -> None:
+        """What the parts that were listed to their end should have shown and did not is a failed try."""
         for clip, recorded_at in await self._index.unstored(source.account, source.name, self._sinks):
-            if recorded_at >= since and clip not in self._unfinished:
+            if recorded_at >= since and clip.startswith(whole) and clip not in self._unfinished:
                 for sink in self._sinks:
                     await self._index.failed(clip, sink, "the source no longer lists it", counts=True)
-        await self._index.listed(source.account, source.name, started_at=began, full=full)
 
     # --- lacking
 

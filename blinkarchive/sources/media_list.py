@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
 from blinkarchive.errors import ListingIncomplete, LoginNeeded, Refused, SourceError
-from blinkarchive.interfaces import Batch, Body, ClipRef, LeftOut
+from blinkarchive.interfaces import Batch, Body, ClipRef, LeftOut, Part
 from blinkarchive.model import Clip, ClipId, SourceName
 from blinkarchive.pace import Pace
 from blinkarchive.retry import Patience, retry
@@ -46,11 +46,26 @@ class MediaList:
     async def discover(self, since: datetime) -> AsyncIterator[Batch]:
         """Every item that has changed since a time, once.
 
+        The cloud is one part: the last batch says how its listing ended.
+
         Of each item it is kept which way over the list met it last, down (0, 2, …) or up (1, 3, …): one number, and nothing else
         of a list that may have tens of thousands.
 
         Raises `ListingIncomplete` when a page cannot be had or the list never comes to rest; `LoginNeeded`; `Refused`.
         """
+        try:
+            async with aclosing(self._pages(since)) as batches:
+                async for batch in batches:
+                    yield batch
+        except SourceError as error:
+            yield Batch(part=self._part(str(error)))
+            raise
+        yield Batch(part=self._part())
+
+    def _part(self, trouble: str = "") -> Part:
+        return Part(scope=f"cloud:{self.account}:", name="the cloud", trouble=trouble)
+
+    async def _pages(self, since: datetime) -> AsyncGenerator[Batch, None]:
         met: dict[int | str, int] = {}
         for down in range(0, 2 * _MOST_PASSES, 2):
             bottom: tuple[MediaItem, ...] = ()

@@ -13,8 +13,18 @@ from typing import TYPE_CHECKING
 
 from blinkarchive.blink.names import meant
 from blinkarchive.clock import Clock
-from blinkarchive.errors import BadClip, Busy, ClipGone, CommandUnfinished, ListingIncomplete, LoginNeeded, Refused, SourceError
-from blinkarchive.interfaces import Batch, Body, ClipRef
+from blinkarchive.errors import (
+    BadClip,
+    Busy,
+    ClipGone,
+    CommandUnfinished,
+    ListingIncomplete,
+    LoginNeeded,
+    ModuleAway,
+    Refused,
+    SourceError,
+)
+from blinkarchive.interfaces import Batch, Body, ClipRef, Part
 from blinkarchive.model import Clip, ClipId, SourceName
 from blinkarchive.pace import Pace
 from blinkarchive.retry import Patience, retry
@@ -65,23 +75,23 @@ class SyncModules:
         self._clock = clock
 
     async def discover(self, since: datetime) -> AsyncIterator[Batch]:
-        """Every clip on every stick, a batch a module. One module's trouble is told at the end, and keeps no other's clips.
+        """Every clip on every stick, a batch and a part a module. One module's trouble is told at the end too, and keeps no
+        other's clips.
 
         Raises `ListingIncomplete`, `LoginNeeded`, `Refused`.
         """
         home = await self._homescreen()
-        modules = [module for module in home.sync_modules if module.readable]
-        listed: asyncio.Queue[Batch | SourceError] = asyncio.Queue()
+        listed: asyncio.Queue[tuple[Batch, SourceError | None]] = asyncio.Queue()
         troubles: list[SourceError] = []
         async with asyncio.TaskGroup() as listing:
-            for module in modules:
+            for module in home.sync_modules:
                 listing.create_task(self._list(module, home, listed))
-            for _ in modules:
-                found = await listed.get()
-                if isinstance(found, SourceError):
-                    troubles.append(found)
-                else:
-                    yield found
+            for _ in home.sync_modules:
+                batch, trouble = await listed.get()
+                if trouble is not None:
+                    troubles.append(trouble)
+                if batch.part is not None:
+                    yield batch
         for trouble in troubles:
             if isinstance(trouble, (LoginNeeded, Refused)):
                 raise trouble
@@ -96,27 +106,33 @@ class SyncModules:
         except SourceError as error:
             raise ListingIncomplete(f"the list of sync modules could not be read: {error}", status=error.status) from error
 
-    async def _list(self, module: SyncModule, home: Homescreen, listed: asyncio.Queue[Batch | SourceError]) -> None:
+    async def _list(self, module: SyncModule, home: Homescreen, listed: asyncio.Queue[tuple[Batch, SourceError | None]]) -> None:
+        part = Part(
+            scope=f"local:{self.account}:{module.network_id}:{module.id}:",
+            name=f'sync module "{module.name or module.id}"',
+        )
+        if not module.readable:
+            away = module.local_storage_status and replace(part, trouble=_unreadable(module.local_storage_status))
+            listed.put_nowait((Batch(part=away or None), None))
+            return
         try:
             desk = _Desk(self._client, module, self._clock)
             manifest = await desk.fresh()
         except SourceError as error:
-            listed.put_nowait(error)
+            listed.put_nowait((Batch(part=replace(part, trouble=str(error))), error))
             return
         named = next((network.name for network in home.networks if network.id == module.network_id), "")
         cameras = [camera for camera in home.cameras if camera.network_id == module.network_id]
-        refs = tuple(self._ref(desk, named, cameras, facts) for facts in facts_of(manifest))
+        refs = tuple(self._ref(part.scope, desk, named, cameras, facts) for facts in facts_of(manifest))
         unreadable = tuple(replace(bad, item=f"{module.id}/{bad.item}") for bad in manifest.malformed)
-        listed.put_nowait(Batch(found=refs, unreadable=unreadable))
+        listed.put_nowait((Batch(found=refs, unreadable=unreadable, part=part), None))
 
-    def _ref(self, desk: _Desk, network: str, cameras: Sequence[Camera], facts: Facts) -> ClipRef:
+    def _ref(self, scope: str, desk: _Desk, network: str, cameras: Sequence[Camera], facts: Facts) -> ClipRef:
         at = facts.created_at.astimezone(UTC)
         camera = meant(facts.camera, cameras)
         nth = f":{facts.nth}" if facts.nth > 1 else ""
         clip = Clip(
-            id=ClipId(
-                f"local:{self.account}:{desk.module.network_id}:{desk.module.id}:{facts.camera}:{at:%Y-%m-%dT%H:%M:%SZ}{nth}"
-            ),
+            id=ClipId(f"{scope}{facts.camera}:{at:%Y-%m-%dT%H:%M:%SZ}{nth}"),
             account=self.account,
             network_id=str(desk.module.network_id),
             network=network,
@@ -135,6 +151,19 @@ class SyncModules:
                 yield body
 
         return ClipRef(clip=clip, open=open_clip)
+
+
+_STICKS = {
+    "unavailable": "it has no stick",
+    "unmounted": "its stick was ejected",
+    "format_required": "its stick has to be formatted",
+    "incompatible": "its stick cannot be used by it",
+}
+
+
+def _unreadable(status: str) -> str:
+    """Why a stick cannot be read, in words."""
+    return _STICKS.get(status, f"its stick cannot be read now (it is {status!r})")
 
 
 class _Desk:
@@ -164,7 +193,7 @@ class _Desk:
         """
         async with self._turn:
             if self._down is not None:
-                raise self._down
+                raise ModuleAway(f"it waits for another run: {self._down}", code=self._down.code)
             try:
                 manifest, item = await self._found(facts)
                 began, looks = self._clock.monotonic(), 0

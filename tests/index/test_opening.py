@@ -298,14 +298,15 @@ def _words(sql: str) -> list[str]:
     return sql.replace(",", " ").split()
 
 
-SECOND = '''
+NEXT = f"{int(schema.VERSION) + 1:04}"
+ONE_MORE = '''
 """Clips get a colour."""
 import os, signal
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "{revision}"
+down_revision = "{before}"
 
 def upgrade():
     op.add_column("clip", sa.Column("colour", sa.Text))
@@ -322,10 +323,15 @@ def steps(tmp_path: Path) -> Path:
     return Path(shutil.copytree(MIGRATIONS, tmp_path / "migrations"))
 
 
+def write_one_more(steps: Path, then: str) -> None:
+    text = ONE_MORE.format(then=then, revision=NEXT, before=schema.VERSION)
+    (steps / "versions" / f"v{NEXT}_colour.py").write_text(text)
+
+
 def upgrade(path: Path, steps: Path, clock: ManualClock, then: str = "pass") -> None:
     """Open the index with a program that knows one more schema."""
-    (steps / "versions" / "v0002_colour.py").write_text(SECOND.format(then=then))
-    open_engine(path, clock=clock, read_only=False, files=Files(), migrations=str(steps), version="0002").dispose()
+    write_one_more(steps, then)
+    open_engine(path, clock=clock, read_only=False, files=Files(), migrations=str(steps), version=NEXT).dispose()
 
 
 def rows(path: Path) -> dict[str, list[object]]:
@@ -341,17 +347,35 @@ async def test_an_older_index_is_brought_up_to_date_and_keeps_all_it_knew(path: 
     before = rows(path)
     upgrade(path, steps, clock)
     after = rows(path)
-    assert after.pop("alembic_version") == [("0002",)]
+    assert after.pop("alembic_version") == [(NEXT,)]
     assert after.pop("clip") == [(*row, "green") for row in before.pop("clip")]  # type: ignore[misc]  # rows are tuples
-    assert before.pop("alembic_version") == [("0001",)]
+    assert before.pop("alembic_version") == [(schema.VERSION,)]
     assert after == before
+
+
+async def test_an_index_of_the_first_schema_is_brought_to_this_one(path: Path, tmp_path: Path, clock: ManualClock) -> None:
+    first = shutil.copytree(MIGRATIONS, tmp_path / "first", ignore=shutil.ignore_patterns("v000[2-9]*", "__pycache__"))
+    path.parent.mkdir()
+    engine = sa.create_engine(f"sqlite:///{path}")
+    migrate(engine, str(first))
+    engine.dispose()
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO archive VALUES ('an-id', 0)")
+        of = "'home', 'cloud', '1', 'House', '2', 'Porch', 'pir'"
+        connection.execute(f"INSERT INTO clip VALUES (1, 'cloud:home:1', {of}, 7000000, 'key', 8000000)")
+    connection.close()
+    async with Index.open(path, clock=clock) as index:
+        assert index.archive_id == "an-id"
+        assert [standing.clip.id async for standing in index.clips()] == ["cloud:home:1"]
+        assert await index.parts() == []
+    assert rows(path)["alembic_version"] == [(schema.VERSION,)]
 
 
 async def test_before_that_a_copy_of_it_is_put_beside_it(path: Path, steps: Path, clock: ManualClock) -> None:
     await fill(path, clock)
     before = rows(path)
     upgrade(path, steps, clock)
-    backup = path.with_name(f"{path.name}.before-0002")
+    backup = path.with_name(f"{path.name}.before-{NEXT}")
     assert mode(backup) == 0o600
     assert rows(backup) == before
     shutil.copy(backup, path)
@@ -363,7 +387,7 @@ async def test_an_older_index_is_not_brought_up_to_date_by_a_reader(path: Path, 
     await fill(path, clock)
     content = path.read_bytes()
     with pytest.raises(IndexUnusable, match="the next `blinkarchive run` brings it up to date"):
-        open_engine(path, clock=clock, read_only=True, files=Files(), migrations=str(steps), version="0002")
+        open_engine(path, clock=clock, read_only=True, files=Files(), migrations=str(steps), version=NEXT)
     assert path.read_bytes() == content
 
 
@@ -381,20 +405,20 @@ async def test_a_step_that_fails_leaves_the_index_as_it_was(path: Path, steps: P
 async def test_a_program_that_dies_half_way_leaves_the_index_as_it_was(path: Path, steps: Path, clock: ManualClock) -> None:
     await fill(path, clock)
     before = rows(path)
-    (steps / "versions" / "v0002_colour.py").write_text(SECOND.format(then="os.kill(os.getpid(), signal.SIGKILL)"))
+    write_one_more(steps, "os.kill(os.getpid(), signal.SIGKILL)")
     program = f"""
 from pathlib import Path
 from blinkarchive.clock import Clock
 from blinkarchive.files import Files
 from blinkarchive.index.opening import open_engine
-open_engine({str(path)!r}, clock=Clock(), read_only=False, files=Files(), migrations={str(steps)!r}, version="0002")
+open_engine({str(path)!r}, clock=Clock(), read_only=False, files=Files(), migrations={str(steps)!r}, version={NEXT!r})
 """
     ended = subprocess.run([sys.executable, "-c", program], check=False, timeout=50)
     assert ended.returncode == -signal.SIGKILL
     assert rows(path) == before
-    (path.with_name(f"{path.name}.before-0002.next")).write_text("a copy that was cut short")
+    (path.with_name(f"{path.name}.before-{NEXT}.next")).write_text("a copy that was cut short")
     upgrade(path, steps, clock)
-    assert rows(path)["alembic_version"] == [("0002",)]
+    assert rows(path)["alembic_version"] == [(NEXT,)]
 
 
 class FullDisk(Files):
@@ -408,5 +432,5 @@ async def test_without_room_for_the_copy_nothing_is_touched(path: Path, steps: P
     await fill(path, clock)
     content = path.read_bytes()
     with pytest.raises(ArchiveError, match="no room"):
-        open_engine(path, clock=clock, read_only=False, files=FullDisk(), migrations=str(steps), version="0002")
+        open_engine(path, clock=clock, read_only=False, files=FullDisk(), migrations=str(steps), version=NEXT)
     assert path.read_bytes() == content

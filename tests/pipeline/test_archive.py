@@ -5,7 +5,7 @@ import functools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,8 +25,8 @@ from blinkarchive.errors import (
     Unreachable,
 )
 from blinkarchive.index import Index
-from blinkarchive.interfaces import Batch, Body, ClipRef, LeftOut, Unreadable
-from blinkarchive.model import RunReport, Standing, State
+from blinkarchive.interfaces import Batch, Body, ClipRef, LeftOut, Part, Unreadable
+from blinkarchive.model import RunReport, Standing, State, Trouble
 from blinkarchive.pipeline.archive import Archive, Ask
 from blinkarchive.pipeline.catalog import CATALOGUED, catalogue
 from blinkarchive.pipeline.lane import Lane
@@ -57,6 +57,7 @@ class Listing:
         self.left_out: tuple[LeftOut, ...] = ()
         self.unreadable: tuple[Unreadable, ...] = ()
         self.asked: list[datetime] = []
+        self.parts: tuple[Part, ...] = (Part(scope=f"cloud:{account}:", name="the cloud"),)
 
     async def discover(self, since: datetime) -> AsyncIterator[Batch]:
         self.asked.append(since)
@@ -67,6 +68,8 @@ class Listing:
             yield Batch(found=tuple(shown[at : at + self.size]))
         if self.error:
             raise self.error
+        for part in self.parts:
+            yield Batch(part=part)
 
 
 @dataclass
@@ -372,6 +375,36 @@ async def test_a_clip_that_the_source_lists_no_longer_is_given_up_in_the_end(hou
     state, _, reason = await house.state(clip(1).id)
     assert state is State.GAVE_UP
     assert "no longer lists" in reason
+
+
+async def test_what_a_part_that_could_not_be_listed_does_not_show_may_still_be_there(house: House) -> None:
+    source = Listing(failing(1, always(BadClip("cut"))), failing(22, always(BadClip("cut"))))
+    await house.run(source)
+    source.refs = []
+    source.parts = (Part(scope="cloud:home:1", name="one stick"), Part(scope="cloud:home:2", name="another", trouble="taken out"))
+    await house.run(source)
+    assert (await house.state(clip(1).id))[2] == "the source no longer lists it"
+    assert (await house.state(clip(22).id))[1:] == (1, "cut"), "nothing has been learned about it"
+
+
+async def test_a_part_that_was_listed_once_and_cannot_be_now_makes_the_run_incomplete(house: House) -> None:
+    source = Listing(found(1))
+    away = Part(scope="cloud:home:9", name="the stick", trouble="taken out")
+    source.parts = (*source.parts, away)
+    report = await house.run(source)
+    assert report.complete, "nobody ever had clips from it"
+    assert report.troubles == ()
+    source.parts = (source.parts[0], replace(away, trouble=""))
+    assert (await house.run(source)).complete
+    house.clock.advance(60)
+    source.parts = (source.parts[0], away)
+    report = await house.run(source)
+    assert not report.complete
+    assert report.troubles == (Trouble(where="account home, cloud", what="the stick: taken out"),)
+    async with house.index() as index:
+        cloud, stick = await index.parts()
+    assert (cloud.part.trouble, cloud.trouble_since, cloud.listed_at) == ("", None, NOW + timedelta(seconds=60))
+    assert (stick.part, stick.trouble_since, stick.listed_at) == (away, NOW + timedelta(seconds=60), NOW)
 
 
 async def test_a_dry_run_changes_nothing_and_tells_what_it_would_fetch(house: House) -> None:

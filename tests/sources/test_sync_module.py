@@ -20,7 +20,9 @@ from blinkarchive.errors import (
     CommandUnfinished,
     ListingIncomplete,
     LoginNeeded,
+    ModuleAway,
     SourceError,
+    Transient,
 )
 from blinkarchive.interfaces import Batch, ClipRef
 from blinkarchive.pace import PACES, Pace
@@ -198,8 +200,34 @@ async def test_a_module_whose_network_is_not_listed_is_archived_all_the_same(sou
 async def test_what_cannot_be_read_is_not_asked(source: SyncModules, world: World, cloud: Running) -> None:
     for of, state in zip(world.account.sync_modules, ("unmounted", "unavailable", "memory_full"), strict=True):
         of.local_storage = state
-    assert [len(batch.found) for batch in await listed(source)] == [3]
+    batches = await listed(source)
+    assert sorted(len(batch.found) for batch in batches) == [0, 0, 3]
     assert len(cloud.seen("POST", "/manifest/request")) == 1
+    assert {batch.part.name: batch.part.trouble for batch in batches if batch.part} == {
+        'sync module "Hall"': "its stick was ejected",
+        'sync module "Attic"': "it has no stick",
+        'sync module "Barn"': "",
+    }
+
+
+async def test_each_stick_is_a_part_whose_scope_all_its_clips_and_no_others_are_in(source: SyncModules) -> None:
+    batches = await listed(source)
+    clips = [ref.clip.id for batch in batches for ref in batch.found]
+    for batch in batches:
+        assert batch.part
+        assert [id_ for id_ in clips if id_.startswith(batch.part.scope)] == [ref.clip.id for ref in batch.found]
+
+
+async def test_a_stick_that_could_not_be_listed_is_a_part_with_trouble(source: SyncModules, world: World) -> None:
+    world.faults.add("manifest.fail", module="Hall", times=0)
+    told = {}
+    with pytest.raises(ListingIncomplete) as raised:
+        async for batch in source.discover(EVERYTHING):
+            assert batch.part
+            told[batch.part.name] = batch.part.trouble
+    assert {name for name, trouble in told.items() if not trouble} == {'sync module "Attic"', 'sync module "Barn"'}
+    assert told['sync module "Hall"']
+    assert told['sync module "Hall"'] in str(raised.value)
 
 
 async def test_a_module_that_does_not_do_what_it_accepted_is_asked_nothing_more(
@@ -207,9 +235,12 @@ async def test_a_module_that_does_not_do_what_it_accepted_is_asked_nothing_more(
 ) -> None:
     found = await refs(source, module(world, "Hall"))
     world.faults.add("upload.stall")
-    for ref in found[:3]:
-        with pytest.raises(CommandUnfinished):
+    with pytest.raises(CommandUnfinished):
+        await fetched(found[0])
+    for ref in found[1:3]:
+        with pytest.raises(ModuleAway) as raised:
             await fetched(ref)
+        assert not isinstance(raised.value, Transient), "nobody waits to hear it again"
     assert len(cloud.seen("POST", "/clip/request/")) == 1
     other = await refs(source, module(world, "Barn"))
     assert await fetched(other[0]) == truth(module(world, "Barn"))[key(other[0])]
