@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from blinkarchive.model import Clip, Content, Key, SourceName, Stored
@@ -66,6 +66,8 @@ class Part:
     name: str
     #: Why it could not be listed to its end; "" when it was, so that a clip which it did not show is not there.
     trouble: str = ""
+    #: How long a clip stays there by itself; None where nobody said.
+    keeps: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

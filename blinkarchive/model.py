@@ -191,6 +191,8 @@ class RunReport:
     complete: bool = True
     #: True when the run was told to stop before its end.
     stopped: bool = False
+    #: For how many seconds Blink asked to be left alone when the run ended; 0 when it did not.
+    wait: float = 0.0
     #: Accounts that need a person to sign in.
     login_needed: tuple[str, ...] = ()
     #: Sinks that were away, full or broken when the run ended, whether a clip was waiting for them or not.

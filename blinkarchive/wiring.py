@@ -30,7 +30,7 @@ from blinkarchive.errors import (
 from blinkarchive.files import Files
 from blinkarchive.index import Index
 from blinkarchive.interfaces import Sink, Source
-from blinkarchive.model import RunReport, SinkName, SourceName, Standing
+from blinkarchive.model import ClipId, RunReport, SinkName, SourceName, Standing
 from blinkarchive.pace import Pace
 from blinkarchive.pipeline.archive import Archive, Ask
 from blinkarchive.pipeline.catalog import catalogue
@@ -98,141 +98,149 @@ async def run(
 
     A stop (cancellation) ends it early with a report of what was done. Raises `ArchiveBusy`, `ConfigError`, `IndexUnusable`.
     """
-    require(config)
-    clock = clock or Clock()
-    state = State(folder=config.archive.state)
-    state.make()
-    with held(state.lock):
-        return await _Run(config, ask, progress, clock, state, planned).through()
+    async with Workshop.opened(config, clock=clock or Clock(), dry_run=ask.dry_run, sinks=ask.sinks) as workshop:
+        return await workshop.run(ask, progress, planned=planned)
+
+
+class Workshop:
+    """What runs work with while any of them goes on: the archive's lock, its index, its spool, the plugins."""
+
+    def __init__(self, config: Config, clock: Clock, registry: Registry, index: Index, spool: Spool) -> None:
+        self.config = config
+        self.clock = clock
+        self.registry = registry
+        self.index = index
+        self.spool = spool
+        #: The clips that some run is bringing.
+        self.in_hand: set[ClipId] = set()
+        #: How fast each account may be asked, whoever asks.
+        self.paces = {account.name: Pace(account.pace, clock) for account in config.accounts.values()}
+        #: Held by the run that writes catalogues: what no catalogue lists yet is listed once.
+        self.cataloguing = asyncio.Lock()
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(
+        cls, config: Config, *, clock: Clock, dry_run: bool = False, sinks: Sequence[SinkName] = ()
+    ) -> AsyncIterator[Workshop]:
+        """Take the lock and open what is needed. In a dry run the index is only looked at.
+
+        Before anything is changed the options of the sinks (by default of all) are looked at. Raises `ArchiveBusy`,
+        `ConfigError`, `IndexUnusable`.
+        """
+        require(config)
+        state = State(folder=config.archive.state)
+        state.make()
+        with held(state.lock):
+            registry = Registry.load(kinds={sink.type for sink in config.sinks.values()}, also=config.plugins.load)
+            _openings(config, registry, sinks)
+            spool = Spool(state.spool, largest=config.archive.largest_clip, reserve=config.archive.reserve)
+            async with _index(state, clock, dry_run=dry_run) as index, spool.opened():
+                yield cls(config, clock, registry, index, spool)
+
+    async def run(self, ask: Ask, progress: Progress, *, planned: Callable[[Standing], None] = lambda _: None) -> RunReport:
+        """One pass of the pipeline; several may go on at once, each with sources of its own.
+
+        A stop (cancellation) ends it early with a report of what was done. Raises `ConfigError`.
+        """
+        return await _Run(self, ask, progress, planned).through()
+
+
+@asynccontextmanager
+async def _index(state: State, clock: Clock, *, dry_run: bool) -> AsyncIterator[Index]:
+    """The index; a dry run only looks at it (and makes an empty one where there is none)."""
+    async with Index.open(state.index, clock=clock) as index:
+        if not dry_run:
+            yield index
+            return
+    async with Index.open(state.index, clock=clock, read_only=True) as index:
+        yield index
 
 
 class _Run:
     """One run, put together from the config."""
 
-    def __init__(
-        self,
-        config: Config,
-        ask: Ask,
-        progress: Progress,
-        clock: Clock,
-        state: State,
-        planned: Callable[[Standing], None],
-    ) -> None:
-        self._config = config
+    def __init__(self, workshop: Workshop, ask: Ask, progress: Progress, planned: Callable[[Standing], None]) -> None:
+        self._workshop = workshop
+        self._config = workshop.config
+        self._clock = workshop.clock
+        self._index = workshop.index
+        self._spool = workshop.spool
+        self._registry = workshop.registry
         self._ask = ask
         self._progress = progress
-        self._clock = clock
-        self._state = state
         self._planned = planned
-        self._began = clock.now()
+        self._began = self._clock.now()
         self._patience: defaultdict[str, Patience] = defaultdict(Patience)
         self._name = f"{self._began:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
     async def through(self) -> RunReport:
         began = self._clock.monotonic()
+        openings = _openings(self._config, self._registry, self._ask.sinks)
         async with AsyncExitStack() as stack:
-            registry = Registry.load(kinds={sink.type for sink in self._config.sinks.values()}, also=self._config.plugins.load)
-            openings = self._openings(registry)
-            index = await stack.enter_async_context(self._index())
-            spool = await stack.enter_async_context(
-                Spool(self._state.spool, largest=self._config.archive.largest_clip, reserve=self._config.archive.reserve).opened()
-            )
             stopped = False
             try:
-                await self._pass(stack, registry, openings, index, spool)
+                await self._pass(stack, openings)
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if task is None or not task.cancelling():
                     raise
                 task.uncancel()
                 stopped = True
-            for trouble in registry.troubles:
+            for trouble in self._registry.troubles:
                 self._progress.trouble(trouble.where, trouble.what)
             for name in self._config.plugins.load:
-                if name in registry.failures:
-                    self._progress.trouble(f"plugin {name}", str(registry.failures[name]))
+                if name in self._registry.failures:
+                    self._progress.trouble(f"plugin {name}", str(self._registry.failures[name]))
             report = self._progress.report(self._name, self._began, self._clock.monotonic() - began, stopped=stopped)
             if not self._ask.dry_run:
-                await index.finished(report)
+                await self._index.finished(report)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_HOOKS_AT_A_STOP if stopped else None):
-                        await registry.run_finished(report)
+                        await self._registry.run_finished(report)
             return report
 
-    @asynccontextmanager
-    async def _index(self) -> AsyncIterator[Index]:
-        """The index; a dry run only looks at it (and makes an empty one where there is none)."""
-        async with Index.open(self._state.index, clock=self._clock) as index:
-            if not self._ask.dry_run:
-                yield index
-                return
-        async with Index.open(self._state.index, clock=self._clock, read_only=True) as index:
-            yield index
-
-    async def _pass(
-        self,
-        stack: AsyncExitStack,
-        registry: Registry,
-        openings: Mapping[SinkName, Opening | PluginError],
-        index: Index,
-        spool: Spool,
-    ) -> None:
-        lanes = await self._lanes(stack, openings, index, spool)
+    async def _pass(self, stack: AsyncExitStack, openings: Mapping[SinkName, Opening | PluginError]) -> None:
+        lanes = await self._lanes(stack, openings)
         archive = Archive(
-            index=index,
-            spool=spool,
+            index=self._index,
+            spool=self._spool,
             lanes=lanes,
             namer=Namer(self._config.archive.name),
             clock=self._clock,
             progress=self._progress,
             ask=self._ask,
             patience=self._patience,
-            stored=registry.clip_stored,
+            stored=self._registry.clip_stored,
             planned=self._planned,
             in_flight=self._config.archive.in_flight,
             every_sink=tuple(self._config.sinks),
             skip_twins=any(source.skip_twins for source in self._config.sources.values()),
+            in_hand=self._workshop.in_hand,
         )
         try:
-            await archive.run(await self._sources(stack))
-            for lane in lanes:
-                if not lane.closed:
-                    await self._catalogue(index, spool, lane)
+            if self._ask.collect:
+                await archive.collect(await self._sources(stack))
+            if self._ask.feed:
+                await archive.feed()
+            async with self._workshop.cataloguing:
+                for lane in lanes:
+                    if not lane.closed:
+                        await self._catalogue(lane)
         finally:
             for lane in lanes:
                 if lane.closed and not self._ask.dry_run:
                     self._progress.sink_failed(lane.name, lane.closed)
 
-    async def _catalogue(self, index: Index, spool: Spool, lane: Lane) -> None:
+    async def _catalogue(self, lane: Lane) -> None:
         try:
-            await catalogue(index, spool, lane, self._name, self._clock.now())
+            await catalogue(self._index, self._spool, lane, self._name, self._clock.now())
         except BlinkArchiveError as error:
             self._progress.sink_failed(lane.name, f"its catalogue could not be written: {error}")
 
     # --- sinks
 
-    def _openings(self, registry: Registry) -> dict[SinkName, Opening | PluginError]:
-        """How each sink of this run is opened, or why its plugin cannot. Nothing is opened yet.
-
-        Raises one `ConfigError` that tells everything that is wrong with any of them.
-        """
-        sinks = [self._config.sinks[name] for name in _wanted(self._ask.sinks, self._config.sinks, "sink")]
-        broken: dict[SinkName, PluginError] = {}
-        for sink in sinks:
-            try:
-                registry.sink_type(sink.type)
-            except PluginError as error:
-                broken[sink.name] = error
-            except ConfigError:
-                continue  # told below, with all else that is wrong
-        whole = [sink for sink in sinks if sink.name not in broken]
-        made = sink_options(whole, lambda name: registry.sink_type(name).options)
-        openings = {sink.name: functools.partial(registry.sink_type(sink.type).open, made[sink.name]) for sink in whole}
-        return {sink.name: broken.get(sink.name) or openings[sink.name] for sink in sinks}
-
-    async def _lanes(
-        self, stack: AsyncExitStack, openings: Mapping[SinkName, Opening | PluginError], index: Index, spool: Spool
-    ) -> list[Lane]:
+    async def _lanes(self, stack: AsyncExitStack, openings: Mapping[SinkName, Opening | PluginError]) -> list[Lane]:
         """The sinks of this run, opened and proven; one that is away is closed, with the reason. A dry run opens none."""
         lanes = []
         for name, opening in openings.items():
@@ -243,7 +251,7 @@ class _Run:
             if isinstance(opening, PluginError):
                 lane.close(str(opening))
             else:
-                await stack.enter_async_context(lane.opened(opening, index, spool, self._config.sinks))
+                await stack.enter_async_context(lane.opened(opening, self._index, self._spool, self._config.sinks))
         return lanes
 
     # --- sources
@@ -253,7 +261,7 @@ class _Run:
         wanted = _wanted(self._ask.sources, self._config.sources, "source")
         sources: list[Source] = []
         for account in self._config.accounts.values():
-            pace, patience = Pace(account.pace, self._clock), self._patience[account.name]
+            pace, patience = self._workshop.paces[account.name], self._patience[account.name]
             opening = signed_in(self._config, account.name, clock=self._clock, pace=pace, patience=patience)
             try:
                 blink = await stack.enter_async_context(opening)
@@ -268,6 +276,26 @@ class _Run:
             if SourceName.SYNC_MODULE in wanted:
                 sources.append(SyncModules(account.name, blink, pace=pace, patience=patience, clock=self._clock))
         return sources
+
+
+def _openings(config: Config, registry: Registry, asked: Sequence[SinkName]) -> dict[SinkName, Opening | PluginError]:
+    """How each sink of a run is opened, or why its plugin cannot. Nothing is opened yet.
+
+    Raises one `ConfigError` that tells everything that is wrong with any of them.
+    """
+    sinks = [config.sinks[name] for name in _wanted(asked, config.sinks, "sink")]
+    broken: dict[SinkName, PluginError] = {}
+    for sink in sinks:
+        try:
+            registry.sink_type(sink.type)
+        except PluginError as error:
+            broken[sink.name] = error
+        except ConfigError:
+            continue  # told below, with all else that is wrong
+    whole = [sink for sink in sinks if sink.name not in broken]
+    made = sink_options(whole, lambda name: registry.sink_type(name).options)
+    openings = {sink.name: functools.partial(registry.sink_type(sink.type).open, made[sink.name]) for sink in whole}
+    return {sink.name: broken.get(sink.name) or openings[sink.name] for sink in sinks}
 
 
 def _wanted(asked: Sequence[T], there: Iterable[T], what: str) -> list[T]:

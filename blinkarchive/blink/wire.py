@@ -257,6 +257,8 @@ class Homescreen:
     #: Of all families: battery cameras, Minis, doorbells.
     cameras: tuple[Camera, ...]
     malformed: tuple[Unreadable, ...]
+    #: After how many days the cloud deletes a clip by itself; None when it does not say.
+    auto_delete_days: int | None = None
 
 
 # What devices are asked to do
@@ -449,6 +451,11 @@ class _Homescreen(Struct, frozen=True, kw_only=True):
     cameras: Raw = Raw(b"[]")
     owls: Raw = Raw(b"[]")
     doorbells: Raw = Raw(b"[]")
+    video_stats: Raw = Raw(b"{}")
+
+
+class _VideoStats(Struct, frozen=True, kw_only=True):
+    auto_delete_days: int | None = None
 
 
 def homescreen(body: bytes) -> Homescreen:
@@ -462,7 +469,21 @@ def homescreen(body: bytes) -> Homescreen:
         found, bad = _each(_list(raws), Camera)
         cameras += [msgspec.structs.replace(camera, family=family) for camera in found]
         malformed += bad
-    return Homescreen(networks=tuple(networks), sync_modules=tuple(modules), cameras=tuple(cameras), malformed=tuple(malformed))
+    return Homescreen(
+        networks=tuple(networks),
+        sync_modules=tuple(modules),
+        cameras=tuple(cameras),
+        malformed=tuple(malformed),
+        auto_delete_days=_auto_delete_days(home.video_stats),
+    )
+
+
+def _auto_delete_days(raw: Raw) -> int | None:
+    try:
+        days = lenient(raw, _VideoStats).auto_delete_days
+    except NotAsPromised:
+        return None
+    return days if days and 0 < days < 3660 else None
 
 
 class _AnyCommand(Struct, frozen=True, kw_only=True):

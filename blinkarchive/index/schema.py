@@ -155,6 +155,8 @@ part = sa.Table(
     # Why it cannot be listed now, and since when; "" and null when it can.
     sa.Column("trouble", sa.Text, nullable=False, server_default=""),
     sa.Column("trouble_since", Moment),
+    # For how many seconds a clip stays there by itself; null when nobody said.
+    sa.Column("keeps", sa.BigInteger),
 )
 
 unreadable = sa.Table(

@@ -471,39 +471,24 @@ class Sql:
     def heard_of(
         self, connection: sa.Connection, account: str, source: SourceName, heard: Part, *, started_at: datetime
     ) -> SeenPart:
+        now = self._clock.now()
         before = connection.execute(sa.select(part).where(part.c.scope == heard.scope)).one_or_none()
+        keeps = int(heard.keeps.total_seconds()) if heard.keeps else before.keeps if before else None
         if heard.trouble:
             listed_at = before.listed_at if before else None
-            since = before.trouble_since if before and before.trouble_since else self._clock.now()
+            since = before.trouble_since if before and before.trouble_since else now
         else:
             listed_at, since = started_at, None
-        facts = {"listed_at": listed_at, "seen_at": self._clock.now(), "trouble": heard.trouble, "trouble_since": since}
-        whose = {"account": account, "source": source.value, "name": heard.name}
-        _put(connection, part, {"scope": heard.scope}, whose | facts)
-        connection.execute(sa.delete(part).where(part.c.seen_at < self._clock.now() - PARTS_KEPT))
-        return SeenPart(
-            account=account,
-            source=source,
-            part=heard,
-            listed_at=listed_at,
-            seen_at=self._clock.now(),
-            trouble_since=since,
-        )
+        facts = {"account": account, "source": source.value, "name": heard.name, "keeps": keeps}
+        facts |= {"listed_at": listed_at, "seen_at": now, "trouble": heard.trouble, "trouble_since": since}
+        _put(connection, part, {"scope": heard.scope}, facts)
+        connection.execute(sa.delete(part).where(part.c.seen_at < now - PARTS_KEPT))
+        return _part(connection.execute(sa.select(part).where(part.c.scope == heard.scope)).one())
 
     def parts(self) -> list[SeenPart]:
         with self._transaction() as connection:
             rows = connection.execute(sa.select(part).order_by(part.c.account, part.c.source, part.c.scope))
-            return [
-                SeenPart(
-                    account=r.account,
-                    source=SourceName(r.source),
-                    part=Part(scope=r.scope, name=r.name, trouble=r.trouble),
-                    listed_at=r.listed_at,
-                    seen_at=r.seen_at,
-                    trouble_since=r.trouble_since,
-                )
-                for r in rows
-            ]
+            return [_part(row) for row in rows]
 
     def unreadable(self, connection: sa.Connection, account: str, source: SourceName, items: Sequence[Unreadable]) -> None:
         now = self._clock.now()
@@ -705,6 +690,18 @@ def _put(connection: sa.Connection, table: sa.Table, key: Mapping[str, object], 
     """Change the row with this key, or make it."""
     if not connection.execute(sa.update(table).where(_where(table, key)).values(**facts)).rowcount:
         connection.execute(table.insert(), {**key, **facts})
+
+
+def _part(row: sa.Row[Any]) -> SeenPart:
+    keeps = None if row.keeps is None else timedelta(seconds=row.keeps)
+    return SeenPart(
+        account=row.account,
+        source=SourceName(row.source),
+        part=Part(scope=row.scope, name=row.name, trouble=row.trouble, keeps=keeps),
+        listed_at=row.listed_at,
+        seen_at=row.seen_at,
+        trouble_since=row.trouble_since,
+    )
 
 
 def _clip_row(c: Clip) -> dict[str, object]:

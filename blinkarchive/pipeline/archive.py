@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
-from blinkarchive.errors import BlinkArchiveError, LoginNeeded
+from blinkarchive.errors import BlinkArchiveError, LoginNeeded, SourceError
 from blinkarchive.interfaces import Batch, ClipRef, Part, Source
 from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standing
 from blinkarchive.pipeline.courier import Courier, Way, no_source
@@ -47,6 +47,10 @@ class Ask:
     cameras: tuple[str, ...] = ()
     sources: tuple[SourceName, ...] = ()
     sinks: tuple[SinkName, ...] = ()
+    #: Whether to collect what the sources have.
+    collect: bool = True
+    #: Whether to bring sinks what others of them, or the spool, hold.
+    feed: bool = True
     dry_run: bool = False
 
     @property
@@ -83,12 +87,14 @@ class Archive:
         stored: Callable[[Clip, Copy], Awaitable[None]],
         planned: Callable[[Standing], None] = lambda _: None,
         in_flight: int = 16,
+        in_hand: set[ClipId] | None = None,
         every_sink: Sequence[SinkName] | None = None,
         skip_twins: bool = False,
     ) -> None:
         """`stored` is told of each copy; `planned`, in a dry run, of each clip that a run would fetch.
-        `in_flight` bounds the clips that no sink holds yet. `every_sink` are the archive's sinks, where this run is for some of
-        them only. With `skip_twins` a clip on a stick whose twin in the cloud is stored in every sink is left out.
+        `in_flight` bounds the clips that no sink holds yet. `in_hand` is what all runs that go on at once share: the clips
+        that one of them is bringing, which the others leave alone. `every_sink` are the archive's sinks, where this run is for
+        some of them only. With `skip_twins` a clip on a stick whose twin in the cloud is stored in every sink is left out.
         """
         self._index = index
         self._spool = spool
@@ -102,6 +108,7 @@ class Archive:
         self._ask = ask or Ask()
         self._planned = planned
         self._slots = asyncio.Semaphore(in_flight)
+        self._in_hand = set() if in_hand is None else in_hand
         self._in_slot: set[ClipId] = set()
         self._room = asyncio.Semaphore(_MOST_SPOOLED)
         #: Clips that some sink holds while others are slow to take them, oldest first: the futures that wait for a place.
@@ -118,8 +125,8 @@ class Archive:
             held=self._held,
         )
 
-    async def run(self, sources: Sequence[Source]) -> None:
-        """Collect from every source at once; then feed what some sinks lack from those that have it.
+    async def collect(self, sources: Sequence[Source]) -> None:
+        """Collect from every source at once.
 
         Where clips of sticks are left to their twins, the cloud comes first, to its end, and into every sink.
         """
@@ -129,11 +136,11 @@ class Archive:
         try:
             await self._collect_from(first)
             if later:
-                await self._feed()
+                if self._ask.feed:
+                    await self.feed()
                 await self._collect_from(later)
         finally:
             self._progress.listing = 0
-        await self._feed()
 
     # --- discover
 
@@ -192,6 +199,8 @@ class Archive:
 
     def _source_failed(self, source: Source, error: BlinkArchiveError) -> None:
         self._progress.complete = False
+        if isinstance(error, SourceError) and error.retry_after is not None:
+            self._progress.wait = max(self._progress.wait, error.retry_after)
         if isinstance(error, LoginNeeded) and source.account not in self._progress.login_needed:
             self._progress.login_needed.append(source.account)
         self._progress.trouble(f"account {source.account}, {source.name}", str(error))
@@ -247,6 +256,10 @@ class Archive:
                 if standing is None or (left_out and self._ask.dry_run):
                     self._progress.excluded.update([TWIN] if left_out else [])
                     ended("known", left_out)
+                elif standing.clip.id in self._in_hand:
+                    self._unfinished.add(standing.clip.id)
+                    self._progress.excluded["on its way in another run"] += 1
+                    ended("excluded")
                 elif self._ask.dry_run:
                     self._planned(standing)
                     self._progress.excluded["dry run"] += 1
@@ -271,15 +284,20 @@ class Archive:
 
     async def _start(self, clips: asyncio.TaskGroup, ref: ClipRef, standing: Standing, source: SourceName) -> None:
         """Put a clip on its way, as soon as there is room for it."""
-        await self._slots.acquire()
-        if self._room.locked():
-            self._make_room()
-        try:
-            await self._room.acquire()
-        except BaseException:
-            self._slots.release()
-            raise
         way = Way(ref, standing)
+        self._in_hand.add(way.clip.id)
+        try:
+            await self._slots.acquire()
+            if self._room.locked():
+                self._make_room()
+            try:
+                await self._room.acquire()
+            except BaseException:
+                self._slots.release()
+                raise
+        except BaseException:
+            self._in_hand.discard(way.clip.id)
+            raise
         self._in_slot.add(way.clip.id)
         task = clips.create_task(self._courier.bring(way))
         task.add_done_callback(functools.partial(self._arrived, way, source))
@@ -287,6 +305,7 @@ class Archive:
     def _arrived(self, way: Way, source: SourceName, task: asyncio.Task[None]) -> None:
         """A clip's way has ended, well or not, or was cut short: count it."""
         self._room.release()
+        self._in_hand.discard(way.clip.id)
         self._release_slot(way)
         self._waiting.pop(way.clip.id, None)
         ends = {sink: way.ends.get(sink, "failed") for sink in self._sinks}
@@ -317,9 +336,9 @@ class Archive:
 
     # --- feed
 
-    async def _feed(self) -> None:
+    async def feed(self) -> None:
         """Bring what no source listed now: clips left in the spool by a killed run, and clips that one sink holds and another
-        lacks.
+        lacks. A dry run leaves that be.
         """
         if self._ask.dry_run:
             return
@@ -343,7 +362,7 @@ class Archive:
     async def _feed_one(self, clips: asyncio.TaskGroup, standing: Standing) -> None:
         clip = standing.clip
         open_lanes = any(not self._lanes[need.sink].closed for need in standing.lacking)
-        if clip.id in self._unfinished or self._ask.leaves_out(clip) or not open_lanes:
+        if clip.id in self._unfinished or clip.id in self._in_hand or self._ask.leaves_out(clip) or not open_lanes:
             return
         self._unfinished.add(clip.id)
         self._progress.listed(clip.account, clip.source, 1, self._sinks)

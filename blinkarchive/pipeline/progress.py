@@ -52,6 +52,8 @@ class Progress:
         self.sinks_failed: list[SinkName] = []
         #: Whether every listing so far went to its end.
         self.complete = True
+        #: For how many seconds Blink asks to be left alone.
+        self.wait = 0.0
         #: How many sources are still being listed (at least): until it is 0 nobody knows how much there is to do.
         self.listing = 1
 
@@ -101,6 +103,7 @@ class Progress:
             seconds=seconds,
             complete=self.complete and not stopped,
             stopped=stopped,
+            wait=self.wait,
             login_needed=tuple(self.login_needed),
             sinks_failed=tuple(self.sinks_failed),
         )

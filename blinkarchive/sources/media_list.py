@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_PASSES = 5
 _MOST_STALE = 2
 _NEITHER = -1
@@ -60,10 +61,19 @@ class MediaList:
         except SourceError as error:
             yield Batch(part=self._part(str(error)))
             raise
-        yield Batch(part=self._part())
+        yield Batch(part=self._part(keeps=await self._keeps() if since <= _ALWAYS else None))
 
-    def _part(self, trouble: str = "") -> Part:
-        return Part(scope=f"cloud:{self.account}:", name="the cloud", trouble=trouble)
+    def _part(self, trouble: str = "", keeps: timedelta | None = None) -> Part:
+        return Part(scope=f"cloud:{self.account}:", name="the cloud", trouble=trouble, keeps=keeps)
+
+    async def _keeps(self) -> timedelta | None:
+        """How long the cloud keeps a clip, as the owner has set it. It is asked when all is listed, once a day, and may fail."""
+        try:
+            home = await retry(self._blink.homescreen, clock=self._clock, patience=self._patience)
+        except SourceError as error:
+            log.info("how long clips are kept is not known", extra={"account": self.account, "because": str(error)})
+            return None
+        return None if home.auto_delete_days is None else timedelta(days=home.auto_delete_days)
 
     async def _pages(self, since: datetime) -> AsyncGenerator[Batch, None]:
         met: dict[int | str, int] = {}
@@ -97,7 +107,11 @@ class MediaList:
         except (LoginNeeded, Refused):
             raise
         except SourceError as error:
-            raise ListingIncomplete(f"page {number} of the media list could not be read: {error}", status=error.status) from error
+            raise ListingIncomplete(
+                f"page {number} of the media list could not be read: {error}",
+                status=error.status,
+                retry_after=error.retry_after,
+            ) from error
 
     def _batch(self, page: MediaPage, met: dict[int | str, int], way: int) -> Batch:
         """What the page holds that has not been met before. From now on this way has met it last."""

@@ -96,7 +96,8 @@ class SyncModules:
             if isinstance(trouble, (LoginNeeded, Refused)):
                 raise trouble
         if troubles:
-            raise ListingIncomplete("; ".join(map(str, troubles))) from troubles[0]
+            waits = [trouble.retry_after for trouble in troubles if trouble.retry_after is not None]
+            raise ListingIncomplete("; ".join(map(str, troubles)), retry_after=max(waits, default=None)) from troubles[0]
 
     async def _homescreen(self) -> Homescreen:
         try:
@@ -104,7 +105,9 @@ class SyncModules:
         except (LoginNeeded, Refused):
             raise
         except SourceError as error:
-            raise ListingIncomplete(f"the list of sync modules could not be read: {error}", status=error.status) from error
+            raise ListingIncomplete(
+                f"the list of sync modules could not be read: {error}", status=error.status, retry_after=error.retry_after
+            ) from error
 
     async def _list(self, module: SyncModule, home: Homescreen, listed: asyncio.Queue[tuple[Batch, SourceError | None]]) -> None:
         part = Part(

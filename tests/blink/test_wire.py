@@ -325,3 +325,11 @@ def test_a_complaint_is_read_as_far_as_it_can_be(body: bytes, text: str, code: i
 def test_zones_that_no_clock_has_are_still_moments() -> None:
     got = only({**CLIP, "created_at": "2026-01-01T00:00:00+05:45"}).created_at
     assert got == datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=5, minutes=45)))
+
+
+@pytest.mark.parametrize(
+    ("stats", "days"),
+    [({"auto_delete_days": 30}, 30), ({"auto_delete_days": "x"}, None), ({"auto_delete_days": 0}, None), (None, None)],
+)
+def test_how_long_clips_are_kept_is_read_where_it_makes_sense(stats: object, days: int | None) -> None:
+    assert wire.homescreen(json.dumps({**HOME, "video_stats": stats}).encode()).auto_delete_days == days

@@ -83,6 +83,7 @@ class House:
     opening: float = 60.0
     planned: list[Standing] = field(default_factory=list)
     skip_twins: bool = False
+    in_hand: set[ClipId] = field(default_factory=set)
 
     @asynccontextmanager
     async def index(self, *, read_only: bool = False) -> AsyncIterator[Index]:
@@ -120,9 +121,11 @@ class House:
                 planned=self.planned.append,
                 in_flight=in_flight,
                 skip_twins=self.skip_twins,
+                in_hand=self.in_hand,
             )
             try:
-                await archive.run(sources)
+                await archive.collect(sources)
+                await archive.feed()
                 for lane in lanes:
                     if not lane.closed:
                         await catalogue(index, spool, lane, "20260502T120000Z-abcd", self.clock.now())
@@ -356,6 +359,30 @@ async def test_a_narrow_run_proves_nothing_about_the_rest(house: House) -> None:
     source = Listing(*(found(n) for n in range(10)))
     await house.run(source, ask=Ask(since=START + timedelta(minutes=5)))
     assert tally(await house.run(source)) == (10, 5, 5, 0, 0, 0)
+
+
+async def test_what_another_run_is_bringing_just_now_is_left_to_it(house: House) -> None:
+    opened: list[int] = []
+    source = Listing(found(1, opened=opened), found(2, opened=opened))
+    house.in_hand = {clip(1).id}
+    report = await house.run(source)
+    assert (opened, report.excluded) == ([2], {"on its way in another run": 1})
+    assert tally(report) == (2, 0, 1, 0, 0, 1)
+    assert await house.state(clip(1).id) == (State.PENDING, 0, "")
+    assert house.in_hand == {clip(1).id}, "what the run itself brought it has put down"
+    house.in_hand.clear()
+    assert tally(await house.run(source)) == (2, 1, 1, 0, 0, 0)
+
+
+async def test_a_clip_that_another_run_brings_to_one_sink_is_not_fed_to_it_by_this_one(house: House) -> None:
+    await house.run(Listing(found(1)))
+    house.sinks["later"] = MemorySink()
+    house.in_hand = {clip(1).id}
+    await house.run()
+    assert (await house.state(clip(1).id, "later"))[0] is State.PENDING
+    house.in_hand.clear()
+    await house.run()
+    assert (await house.state(clip(1).id, "later"))[0] is State.STORED
 
 
 async def test_since_until_and_camera_are_exact(house: House) -> None:

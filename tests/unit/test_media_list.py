@@ -3,15 +3,16 @@
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
 
-from blinkarchive.blink import Client, MediaItem, MediaPage
+from blinkarchive.blink import Client, Homescreen, MediaItem, MediaPage
 from blinkarchive.clock import ManualClock
 from blinkarchive.errors import ListingIncomplete, LoginNeeded, ServerTrouble, Throttled, TokenRevoked, UpdateRequired
-from blinkarchive.interfaces import Batch, Body, Unreadable
+from blinkarchive.interfaces import Batch, Body, Part, Unreadable
 from blinkarchive.pace import PACES, Pace
 from blinkarchive.retry import Patience
 from blinkarchive.sources.media_list import MediaList
@@ -47,6 +48,8 @@ class Cloud:
         self.asked: list[int] = []
         self.malformed: dict[int, tuple[Unreadable, ...]] = {}
         self.opened: list[str] = []
+        self.homes = 0
+        self.days: int | Exception | None = 30
 
     async def media_page(self, since: datetime, page: int) -> MediaPage:
         self.between(self, len(self.asked))
@@ -58,6 +61,12 @@ class Cloud:
             items=tuple(shown[(page - 1) * self.size : page * self.size]),
             malformed=self.malformed.get(page, ()),
         )
+
+    async def homescreen(self) -> Homescreen:
+        self.homes += 1
+        if isinstance(self.days, Exception):
+            raise self.days
+        return Homescreen(networks=(), sync_modules=(), cameras=(), malformed=(), auto_delete_days=self.days)
 
     @asynccontextmanager
     async def media(self, path: str) -> AsyncIterator[Body]:
@@ -76,6 +85,10 @@ def listing(cloud: Cloud) -> MediaList:
 
 async def read(cloud: Cloud, since: datetime = START) -> list[Batch]:
     return [batch async for batch in listing(cloud).discover(since)]
+
+
+def parts(batches: list[Batch]) -> list[Part]:
+    return [batch.part for batch in batches if batch.part]
 
 
 def ids(batches: list[Batch]) -> list[int]:
@@ -222,3 +235,32 @@ async def test_a_clip_carries_its_facts_and_its_way() -> None:
     async with ref.open() as body:
         assert [chunk async for chunk in body.chunks] == [b"film"]
     assert cloud.opened == ["/api/v2/accounts/1/media/clip/3.mp4"]
+
+
+CLOUD = Part(scope="cloud:home:", name="the cloud")
+
+
+async def test_the_cloud_is_one_part_and_says_once_a_day_how_long_it_keeps_a_clip() -> None:
+    cloud = Cloud([item(1)])
+    assert parts(await read(cloud)) == [CLOUD]
+    assert cloud.homes == 0
+    assert parts(await read(cloud, datetime(1970, 1, 1, tzinfo=UTC))) == [replace(CLOUD, keeps=timedelta(days=30))]
+
+
+@pytest.mark.parametrize("days", [None, UpdateRequired("no")])
+async def test_how_long_a_clip_is_kept_may_stay_unknown(days: Exception | None) -> None:
+    cloud = Cloud([item(1)])
+    cloud.days = days
+    assert parts(await read(cloud, datetime(1970, 1, 1, tzinfo=UTC))) == [CLOUD]
+
+
+async def test_a_cloud_that_could_not_be_listed_says_why_and_how_long_to_leave_it_alone() -> None:
+    def between(cloud: Cloud, asked: int) -> None:
+        raise Throttled("slow down", retry_after=1800)
+
+    told: list[Batch] = []
+    with pytest.raises(ListingIncomplete) as raised:
+        async for batch in listing(Cloud([item(1)], between=between)).discover(START):
+            told.append(batch)  # what came before the failure counts
+    assert [part.trouble for part in parts(told)] == [str(raised.value)]
+    assert raised.value.retry_after == 1800

@@ -22,4 +22,5 @@ def upgrade() -> None:
         sa.Column("seen_at", MOMENT, nullable=False),
         sa.Column("trouble", sa.Text, nullable=False, server_default=""),
         sa.Column("trouble_since", MOMENT),
+        sa.Column("keeps", sa.BigInteger),
     )
