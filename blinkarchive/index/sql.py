@@ -16,14 +16,16 @@ import sqlalchemy as sa
 
 from blinkarchive.clock import Clock
 from blinkarchive.errors import ArchiveError, IndexUnusable
-from blinkarchive.index.facts import Lack, LastGood, Listing, SeenPart, SeenUnreadable, SinkSummary, Summary
+from blinkarchive.index.facts import STUBBORN, Deletion, Lack, LastGood, Listing, SeenPart, SeenUnreadable, SinkSummary, Summary
 from blinkarchive.index.opening import translated
 from blinkarchive.index.schema import (
     LACKING,
+    OPEN,
     UNCATALOGUED,
     archive,
     clip,
     copy,
+    deletion,
     good_run,
     is_state,
     listing,
@@ -55,6 +57,9 @@ REASONS_COUNTED = 100
 
 TWINS_APART = timedelta(seconds=2)
 """How far apart the cloud and a module may say that a camera recorded the same."""
+
+STUBBORN_WAIT = timedelta(days=1)
+"""How long a clip is left alone that is stubborn in being listed."""
 
 LEFT_TO_TWIN = "twin of "
 """What the reason begins with why a clip of a stick is left out: its twin is stored. The twin's id follows."""
@@ -354,6 +359,93 @@ class Sql:
         if changes and not self._read_only:
             connection.execute(_CHANGE, changes)
         return {id_: frozenset(of) for id_, of in left.items()}
+
+    # Deletions -------------------------------------------------------------------------------------------------------
+
+    def ripe(self, ids: Sequence[ClipId], sinks: Sequence[SinkName], *, stored_before: datetime) -> list[Standing]:
+        with self._transaction() as connection:
+            numbers = self._numbers(connection, sinks)
+            if not sinks or None in numbers.values():
+                return []
+            proven = sa.select(sa.func.count()).where(
+                copy.c.clip == clip.c.n,
+                copy.c.sink.in_(_SINKS),
+                is_state(State.STORED),
+                copy.c.catalogue.is_not(None),
+                copy.c.stored_at <= stored_before,
+            )
+            stubborn = sa.exists().where(
+                deletion.c.clip == clip.c.n,
+                deletion.c.accepted >= STUBBORN,
+                OPEN,
+                deletion.c.asked_at > self._clock.now() - STUBBORN_WAIT,
+            )
+            sibling = sa.exists().where(clip.c.source == SourceName.SYNC_MODULE.value, _OTHER.c.id == clip.c.id + ":2")
+            page = (
+                sa.select(clip.c.n)
+                .where(clip.c.id.in_(self._given), proven.scalar_subquery() == len(numbers), ~stubborn, ~sibling)
+                .subquery()
+            )
+            return self._standings(connection, page, numbers, given=sorted(ids))
+
+    def intend(self, connection: sa.Connection, id_: ClipId, copies: Sequence[Copy]) -> bool:
+        number = connection.execute(sa.select(clip.c.n).where(clip.c.id == id_)).scalar_one_or_none()
+        if number is None:
+            raise _unknown(id_)
+        numbers = self._numbers(connection, [one.sink for one in copies])
+        page = sa.select(clip.c.n).where(clip.c.n == number).subquery()
+        (standing,) = self._standings(connection, page, numbers)
+        if not copies or set(standing.held) != set(copies):
+            return False
+        facts = {
+            "asked_at": self._clock.now(),
+            "outcome": "",
+            "confirmed_at": None,
+            "copies": msgspec.json.encode(list(copies)).decode(),
+        }
+        again = sa.update(deletion).where(deletion.c.clip == number).values(tries=deletion.c.tries + 1, **facts)
+        if not connection.execute(again).rowcount:
+            connection.execute(deletion.insert(), {"clip": number, "tries": 1, "accepted": 0} | facts)
+        return True
+
+    def answered(self, connection: sa.Connection, id_: ClipId, outcome: str, *, accepted: bool) -> None:
+        number = sa.select(clip.c.n).where(clip.c.id == id_).scalar_subquery()
+        values = {"outcome": outcome, "accepted": deletion.c.accepted + int(accepted)}
+        connection.execute(sa.update(deletion).where(deletion.c.clip == number).values(values))
+
+    def open_deletions(self, account: str, source: SourceName) -> list[Deletion]:
+        with self._transaction() as connection:
+            return self._deletions(connection, OPEN, clip.c.account == account, clip.c.source == source.value)
+
+    def confirm(self, connection: sa.Connection, ids: Sequence[ClipId]) -> int:
+        numbers = sa.select(clip.c.n).where(clip.c.id.in_(self._given))
+        gone = sa.update(deletion).where(deletion.c.clip.in_(numbers), OPEN).values(confirmed_at=self._clock.now())
+        return connection.execute(gone, {"given": list(ids)}).rowcount
+
+    def deletions(self, after: ClipId | None, limit: int) -> list[Deletion]:
+        with self._transaction() as connection:
+            wanted: list[sa.ColumnElement[bool]] = []
+            if (start := self._position(connection, after)) is not None:
+                wanted.append(_later((clip.c.recorded_at, clip.c.n), start))
+            return self._deletions(connection, *wanted, limit=limit)
+
+    def _deletions(self, connection: sa.Connection, *wanted: sa.ColumnElement[bool], limit: int | None = None) -> list[Deletion]:
+        facts = (
+            deletion.c.asked_at,
+            deletion.c.tries,
+            deletion.c.accepted,
+            deletion.c.outcome,
+            deletion.c.confirmed_at,
+            deletion.c.copies,
+        )
+        rows = connection.execute(
+            sa.select(*_CLIP, *facts)
+            .join_from(deletion, clip, clip.c.n == deletion.c.clip)
+            .where(*wanted)
+            .order_by(clip.c.recorded_at, clip.c.n)
+            .limit(limit)
+        )
+        return [_deletion(row) for row in rows]
 
     # What becomes of a copy ------------------------------------------------------------------------------------------
 
@@ -731,6 +823,21 @@ def _clip(row: Sequence[Any]) -> Clip:
         source=SourceName(source),
         trigger=trigger,
         recorded_at=recorded_at,
+    )
+
+
+def _deletion(row: Sequence[Any]) -> Deletion:
+    """A deletion from the columns `_CLIP` and those of `deletion`."""
+    width = len(_CLIP)
+    asked_at, tries, accepted, outcome, confirmed_at, copies = row[width:]
+    return Deletion(
+        clip=_clip(row[:width]),
+        asked_at=asked_at,
+        tries=tries,
+        accepted=accepted,
+        outcome=outcome,
+        confirmed_at=confirmed_at,
+        copies=msgspec.json.decode(copies, type=tuple[Copy, ...]),
     )
 
 

@@ -16,6 +16,7 @@ from blinkarchive.errors import BlinkArchiveError, LoginNeeded, SourceError
 from blinkarchive.interfaces import Batch, ClipRef, Part, Source
 from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standing
 from blinkarchive.pipeline.courier import Courier, Way, no_source
+from blinkarchive.pipeline.deletion import Deletions
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.naming import Namer, slug
 from blinkarchive.pipeline.progress import Progress
@@ -54,9 +55,14 @@ class Ask:
     dry_run: bool = False
 
     @property
-    def narrow(self) -> bool:
+    def partial(self) -> bool:
         """Whether some clips are left out on purpose, so that the run's listing proves nothing about the others."""
-        return bool(self.since or self.until or self.cameras or self.dry_run)
+        return bool(self.since or self.until or self.cameras)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether nothing is concluded from the run's listing."""
+        return self.partial or self.dry_run
 
     def leaves_out(self, clip: Clip) -> str:
         """Why the clip is not wanted; "" when it is."""
@@ -90,22 +96,25 @@ class Archive:
         in_hand: set[ClipId] | None = None,
         every_sink: Sequence[SinkName] | None = None,
         skip_twins: bool = False,
+        deletions: Deletions | None = None,
     ) -> None:
         """`stored` is told of each copy; `planned`, in a dry run, of each clip that a run would fetch.
         `in_flight` bounds the clips that no sink holds yet. `in_hand` is what all runs that go on at once share: the clips
         that one of them is bringing, which the others leave alone. `every_sink` are the archive's sinks, where this run is for
         some of them only. With `skip_twins` a clip on a stick whose twin in the cloud is stored in every sink is left out.
+        `deletions` looks at what is listed, where the listing is of everything.
         """
+        self._ask = ask or Ask()
         self._index = index
         self._spool = spool
         self._lanes = {lane.name: lane for lane in lanes}
         self._sinks = tuple(self._lanes)
         self._every_sink = self._sinks if every_sink is None else tuple(every_sink)
         self._skip_twins = skip_twins
+        self._deletions = None if self._ask.partial else deletions
         self._namer = namer
         self._clock = clock
         self._progress = progress
-        self._ask = ask or Ask()
         self._planned = planned
         self._slots = asyncio.Semaphore(in_flight)
         self._in_hand = set() if in_hand is None else in_hand
@@ -153,6 +162,8 @@ class Archive:
         since, full = await self._window(source)
         began = self._clock.now()
         parts: list[Part] = []
+        if self._deletions is not None:
+            await self._deletions.begin(source)
         async with asyncio.TaskGroup() as clips:
             try:
                 failure = await self._list(source, since, clips, parts)
@@ -167,6 +178,8 @@ class Archive:
             await self._missed(source, since, tuple(part.scope for part in parts if not part.trouble))
             if failure is None:
                 await self._index.listed(source.account, source.name, started_at=began, full=full)
+        if self._deletions is not None:
+            await self._deletions.end(source, since, whole=failure is None)
 
     async def _list(
         self, source: Source, since: datetime, clips: asyncio.TaskGroup, parts: list[Part]
@@ -183,6 +196,8 @@ class Archive:
                 except BlinkArchiveError as error:
                     return error
                 await self._take(source, batch, clips)
+                if self._deletions is not None:
+                    await self._deletions.look(source, batch)
                 if batch.part is not None:
                     parts.append(batch.part)
         return None

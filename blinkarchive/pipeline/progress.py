@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from blinkarchive.model import RunReport, SinkName, SourceName, Tally, Trouble
+from blinkarchive.model import ClipId, RunReport, SinkName, SourceName, Tally, Trouble
 
 _MOST_TROUBLES = 200
 _WORST_FIRST = ("failed", "gave_up", "excluded", "stored", "known")
@@ -54,6 +54,10 @@ class Progress:
         self.complete = True
         #: For how many seconds Blink asks to be left alone.
         self.wait = 0.0
+        self.deleted = 0
+        self.deletions_failed = 0
+        self.deletions_confirmed = 0
+        self.would_delete: list[ClipId] = []
         #: How many sources are still being listed (at least): until it is 0 nobody knows how much there is to do.
         self.listing = 1
 
@@ -104,6 +108,10 @@ class Progress:
             complete=self.complete and not stopped,
             stopped=stopped,
             wait=self.wait,
+            deleted=self.deleted,
+            deletions_failed=self.deletions_failed,
+            deletions_confirmed=self.deletions_confirmed,
+            would_delete=tuple(self.would_delete),
             login_needed=tuple(self.login_needed),
             sinks_failed=tuple(self.sinks_failed),
         )

@@ -295,6 +295,7 @@ class TestStatusAndList:
         assert first == {
             "id": "cloud:home:1",
             "key": "cloud-home-1.mp4",
+            "twin": None,
             "account": "home",
             "camera": "Front Door",
             "network": "Home",
@@ -459,6 +460,10 @@ class TestReport:
             **numbers,
             "run": RUN.run,
             "started_at": "2026-03-01T12:00:00Z",
+            "deleted": 0,
+            "deletions_confirmed": 0,
+            "deletions_failed": 0,
+            "would_delete": [],
             "complete": True,
             "stopped": False,
             "login_needed": [],

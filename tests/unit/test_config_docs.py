@@ -58,6 +58,8 @@ def shown(one: Field[Any]) -> str:
             return "none"
         case Figures() as pace:
             return next(name for name, figures in PACES.items() if figures == pace)
+        case timedelta() as week if week == timedelta(days=7):
+            return "7d"  # as people say it
         case timedelta() as length:
             return format_duration(length)
         case Enum() as member:
