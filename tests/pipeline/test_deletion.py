@@ -600,7 +600,7 @@ async def test_a_dry_run_tells_what_would_be_deleted_and_changes_nothing(house: 
 # Whatever happens
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 async def test_whatever_goes_wrong_only_what_every_sink_holds_is_deleted_and_only_what_is_gone_is_confirmed(
     house: House, seed: int
 ) -> None:
@@ -623,7 +623,7 @@ async def test_whatever_goes_wrong_only_what_every_sink_holds_is_deleted_and_onl
         lambda: Unreachable("lost"),
         lambda: ClipGone("404"),
     ]
-    for _ in range(25):
+    for _ in range(20):
         cloud.errors = {number: chance.choice(errors)() for number in range(12) if chance.random() < 0.2}
         cloud.lies = {number for number in range(12) if chance.random() < 0.2}
         if chance.random() < 0.3:
