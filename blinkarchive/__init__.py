@@ -19,11 +19,27 @@ from blinkarchive.errors import (
 )
 from blinkarchive.hookspecs import hookimpl
 from blinkarchive.interfaces import Sink, SinkType
-from blinkarchive.model import Clip, ClipId, Content, Copy, Key, RunReport, SinkName, SourceName, State, Stored, Tally
+from blinkarchive.model import (
+    Alarm,
+    AlarmChange,
+    Clip,
+    ClipId,
+    Content,
+    Copy,
+    Key,
+    RunReport,
+    SinkName,
+    SourceName,
+    State,
+    Stored,
+    Tally,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Alarm",
+    "AlarmChange",
     "AlreadyThere",
     "BadKey",
     "BlinkArchiveError",

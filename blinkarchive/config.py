@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
 
 from blinkarchive.blink.endpoints import own_origin
-from blinkarchive.convert import FromEnvironment, Place, Problems, SecretRef, Size, build, nearest, types_of
+from blinkarchive.convert import FromEnvironment, Place, Problems, SecretRef, Size, build, is_secret, nearest, types_of
 from blinkarchive.errors import ConfigError
 from blinkarchive.model import SinkName, SourceName
 from blinkarchive.pace import PACES, Figures
@@ -32,12 +33,14 @@ EVERY = {SourceName.CLOUD: timedelta(minutes=5), SourceName.SYNC_MODULE: timedel
 """How often a source is looked at when neither `every` nor `cron` says."""
 
 MOST_OFTEN = timedelta(seconds=30)
+SHORTEST_STALL = timedelta(minutes=15)
+REMIND_EVERY = timedelta(days=1)
+REMIND_AT_MOST = timedelta(hours=1)
 LARGEST_CLIP = Size(512 * 1024**2)
 RESERVE = Size(64 * 1024**2)
 
 _NAME = re.compile(r"(?!.*__)[A-Za-z0-9](?:[A-Za-z0-9_-]{0,38}[A-Za-z0-9])?", re.ASCII)
 _NAME_RULE = "a name has letters, digits, - and _, at most 40, begins and ends with a letter or digit, and has no __"
-_CRON = re.compile(r"[0-9A-Za-z*/,?#-]+(?: +[0-9A-Za-z*/,?#-]+){4}", re.ASCII)
 
 
 def _positive(number: int) -> None:
@@ -65,9 +68,27 @@ def _polite(every: timedelta) -> None:
         raise ValueError(f"more often than {format_duration(MOST_OFTEN)} is not polite to Blink")
 
 
-def _five_fields(cron: str) -> None:
-    if not _CRON.fullmatch(cron):
-        raise ValueError(f'"{cron}" is not five fields: minute, hour, day, month, day of the week')
+def _cron(cron: str) -> None:
+    from blinkarchive.ticks import Cron  # what reads cron is loaded by who writes it
+
+    Cron(cron)
+
+
+def _zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f'"{name}" is no time zone; one is called Europe/Berlin') from None
+
+
+def _patient(length: timedelta) -> None:
+    if length < SHORTEST_STALL:
+        raise ValueError(f"less than {format_duration(SHORTEST_STALL)} would end what only takes its time")
+
+
+def _bearable(every: timedelta) -> None:
+    if every < REMIND_AT_MOST:
+        raise ValueError(f"more often than {format_duration(REMIND_AT_MOST)} is not bearable")
 
 
 def _server(address: str) -> None:
@@ -122,8 +143,10 @@ class SourceConfig:
     name: SourceName
     #: How often it is looked at by a scheduler; not with `cron`.
     every: timedelta | None = field(default=None, metadata={"check": _polite})
-    #: When it is looked at, as five fields of cron, in the zone of the machine; not with `every`.
-    cron: str | None = field(default=None, metadata={"check": _five_fields})
+    #: When it is looked at, as five fields of cron, in the zone of `[serve]`; not with `every`.
+    cron: str | None = field(default=None, metadata={"check": _cron})
+    #: By how much it is looked at later than that, at most, by chance: so that not all the world asks Blink at once.
+    jitter: timedelta = timedelta(seconds=20)
 
     #: Only of the sticks: whether a clip stays there whose twin, the same recording in the cloud, is stored in every sink.
     skip_twins: bool = False
@@ -144,6 +167,8 @@ class SourceConfig:
             raise ValueError("delete_cameras without delete_after_archive = true deletes nothing: add that, or take it away")
         if self.skip_twins and self.name is not SourceName.SYNC_MODULE:
             raise ValueError("skip_twins is for [source.sync-module]: it is there that a clip is left to its twin in the cloud")
+        if self.every is not None and self.jitter >= self.every:
+            raise ValueError(f"jitter must be less than every ({format_duration(self.every)})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +192,36 @@ class PluginsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServeConfig:
+    """`[serve]`: what `blinkarchive serve` goes by."""
+
+    #: The time zone that `cron` is meant in; None for that of the machine.
+    zone: str | None = field(default=None, metadata={"check": _zone})
+    #: After how long without any progress a run is ended.
+    stalled_after: timedelta = field(default=timedelta(minutes=30), metadata={"check": _patient})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmConfig:
+    """`[alarm]`: who is told by a scheduler when something is wrong, beside the log and the plugins."""
+
+    #: Where the addresses of people are kept, as Apprise writes them. An address opens its channel to whoever has it: a secret.
+    notify: tuple[SecretRef, ...] = ()
+    #: Where the address is kept that is called after each good run; None when there is none.
+    ping: SecretRef | None = None
+    #: How long something is wrong before it is an alarm; a sign-in that is needed is one at once.
+    after: timedelta = timedelta(minutes=10)
+    #: How often an alarm that stands is told again.
+    remind_every: timedelta = field(default=REMIND_EVERY, metadata={"check": _bearable})
+
+    @property
+    def in_file(self) -> tuple[str, ...]:
+        """The keys whose secrets stand in the config itself, in clear."""
+        kept = {"notify": self.notify, "ping": (self.ping,) if self.ping else ()}
+        return tuple(key for key, refs in kept.items() if any(ref.kind == "inline" for ref in refs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All that the owner wrote."""
 
@@ -177,6 +232,8 @@ class Config:
     sources: Mapping[SourceName, SourceConfig] = field(default_factory=dict)
     sinks: Mapping[SinkName, SinkConfig] = field(default_factory=dict)
     plugins: PluginsConfig = field(default_factory=PluginsConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)
+    alarm: AlarmConfig = field(default_factory=AlarmConfig)
     #: What can be used, but should not stay so, in words.
     warnings: tuple[str, ...] = ()
 
@@ -266,8 +323,7 @@ def sink_options(sinks: Iterable[SinkConfig], kind: Callable[[str], type[Any]]) 
 
 def inline_secrets(kind: type[Any], sink: SinkConfig) -> list[str]:
     """The options of a sink that are secrets and stand in the config file itself."""
-    written = [key for key, value in sink.raw.items() if isinstance(value, str) and not isinstance(value, FromEnvironment)]
-    return [key for key in written if _is_secret(types_of(kind).get(key))]
+    return [key for key, value in sink.raw.items() if _written_out(value) and is_secret(types_of(kind).get(key))]
 
 
 def readable_by_others(file: Path | None) -> bool:
@@ -278,8 +334,11 @@ def readable_by_others(file: Path | None) -> bool:
         return False
 
 
-def _is_secret(hint: object) -> bool:
-    return hint in (Secret, SecretRef) or any(_is_secret(inside) for inside in get_args(hint))
+def _written_out(value: object) -> bool:
+    """Whether a value is a text of the file, or a list with one."""
+    if isinstance(value, list):
+        return any(isinstance(item, str) for item in value)
+    return isinstance(value, str) and not isinstance(value, FromEnvironment)
 
 
 def _read(file: Path) -> str:
@@ -346,7 +405,7 @@ def _folded(name: str) -> str:
 
 
 def _build(tree: dict[str, Any], top: Place, problems: Problems) -> Config:
-    known = ("archive", "account", "source", "sink", "plugins")
+    known = ("archive", "account", "source", "sink", "plugins", "serve", "alarm")
     for key, value in tree.items():
         if key not in known:
             problems.add(top.say(key, f"no such table{nearest(key, known)}", value))
@@ -366,7 +425,9 @@ def _build(tree: dict[str, Any], top: Place, problems: Problems) -> Config:
         if _has_type(raw, place, problems)
     }
     file = top.file
-    exposed = [name for name, account in accounts.items() if account.password_in_file] if readable_by_others(file) else []
+    alarm = build(AlarmConfig, _table(tree, "alarm", top, problems), top.inner("alarm"), problems) or AlarmConfig()
+    exposed = [f"the password of [account.{name}]" for name, account in accounts.items() if account.password_in_file]
+    exposed += [f"the secret of [alarm] {key}" for key in alarm.in_file]
     return Config(
         file=file,
         archive=build(ArchiveConfig, _table(tree, "archive", top, problems), top.inner("archive"), problems) or ArchiveConfig(),
@@ -374,8 +435,10 @@ def _build(tree: dict[str, Any], top: Place, problems: Problems) -> Config:
         sources=_sources(tree, top, problems),
         sinks=sinks,
         plugins=build(PluginsConfig, _table(tree, "plugins", top, problems), top.inner("plugins"), problems) or PluginsConfig(),
+        serve=build(ServeConfig, _table(tree, "serve", top, problems), top.inner("serve"), problems) or ServeConfig(),
+        alarm=alarm,
         warnings=tuple(
-            f"{file} holds the password of [account.{name}], and others may read it: chmod 600 {file}" for name in exposed
+            f"{file} holds {what}, and others may read it: chmod 600 {file}" for what in exposed if readable_by_others(file)
         ),
     )
 

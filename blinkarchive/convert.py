@@ -229,8 +229,7 @@ def _value(hint: Any, value: object, place: Place, key: str, problems: Problems)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return _choice({str(member.value): member for member in hint}, value)
     if origin in (tuple, list, frozenset):
-        items = [_value(inside[0], item, place, key, problems) for item in _parsed(list, "a list: [ …, … ]", value)]
-        return origin(items)
+        return origin([_value(inside[0], item, place, key, problems) for item in _items(inside[0], value)])
     if origin in (dict, Mapping):
         table = _parsed(dict, "a table: { key = … }", value)
         return {name: _value(inside[1], item, place.inner(key), name, problems) for name, item in table.items()}
@@ -242,6 +241,24 @@ def _value(hint: Any, value: object, place: Place, key: str, problems: Problems)
             raise _Wrong
         return made
     raise PluginError(f"{key} in [{place.table}]: a table cannot fill a field of the type {hint}")
+
+
+def _items(hint: Any, value: object) -> list[Any]:
+    """The items of a list. Of a list of secrets nothing is shown, and those of the environment stay known as such."""
+    try:
+        items = _parsed(list, "a list: [ …, … ]", value)
+    except _Wrong:
+        if not is_secret(hint):
+            raise
+        raise _Wrong('must be a list: [ { env = "VARIABLE" }, … ]') from None
+    if hint is SecretRef and isinstance(value, FromEnvironment):
+        return [FromEnvironment(item, value.variable) if isinstance(item, str) else item for item in items]
+    return items
+
+
+def is_secret(hint: object) -> bool:
+    """Whether a field of this type holds a secret, or leads to one."""
+    return hint in (Secret, SecretRef) or any(is_secret(inside) for inside in get_args(hint))
 
 
 def _one_of(hints: Sequence[Any], value: object, place: Place, key: str, problems: Problems) -> Any:
@@ -340,7 +357,7 @@ def _is_zero(value: object) -> bool:
 
 def _secret_ref(value: object, place: Place) -> SecretRef:
     if isinstance(value, FromEnvironment):
-        return SecretRef(kind="env", at=value.variable, environ=place.environ)
+        return SecretRef(kind="env", at=value.variable, environ={value.variable: str(value)})
     if isinstance(value, str) and value:
         return SecretRef(kind="inline", inline=Secret(str(value)))
     if isinstance(value, dict) and len(value) == 1:

@@ -49,6 +49,8 @@ An error without a message speaks with the first line of its docstring.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 class BlinkArchiveError(Exception):
     """Something blinkarchive could not do."""
@@ -246,3 +248,17 @@ class BadKey(SinkError):
 
 class CopyDiffers(SinkError, Transient):
     """What the sink holds is not what was put."""
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors inside groups of errors."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether the message of an error is written for people."""
+    return all(isinstance(one, BlinkArchiveError | OSError) for one in leaves(error))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pluggy
 
 from blinkarchive.interfaces import AnySinkType
-from blinkarchive.model import Clip, Copy, RunReport
+from blinkarchive.model import Alarm, Clip, Copy, RunReport
 
 PROJECT = "blinkarchive"
 
@@ -28,3 +28,8 @@ def blinkarchive_clip_stored(clip: Clip, copy: Copy) -> None:
 @hookspec
 def blinkarchive_run_finished(report: RunReport) -> None:
     """A run ended, well or not. Called once a run, in a worker thread."""
+
+
+@hookspec
+def blinkarchive_alarm(alarm: Alarm) -> None:
+    """Something is wrong, is wrong still, or no more. Called once a change, and once a day while it lasts, in a worker thread."""

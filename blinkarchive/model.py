@@ -1,4 +1,4 @@
-"""The words: frozen facts about clips, copies and runs. No behaviour beyond saying what they are."""
+"""The words: frozen facts about clips, copies, runs and alarms. No behaviour beyond saying what they are."""
 
 from __future__ import annotations
 
@@ -205,3 +205,33 @@ class RunReport:
     login_needed: tuple[str, ...] = ()
     #: Sinks that were away, full or broken when the run ended, whether a clip was waiting for them or not.
     sinks_failed: tuple[SinkName, ...] = ()
+
+
+class AlarmChange(StrEnum):
+    """Why an alarm is told."""
+
+    RAISED = "raised"
+    """Something is wrong that was not wrong before."""
+    REMINDER = "still there"
+    """It is wrong still, and a day, or what the owner chose, has passed since the last word about it."""
+    CLEARED = "over"
+    """It is wrong no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """Something that a person should know of: it keeps clips from being archived, or did until now."""
+
+    #: An account, a source, a sink: "account home", "source cloud", "sink nas". It stays the same while the trouble lasts.
+    where: str
+    #: What is wrong, in words; of an alarm that is over, what was.
+    what: str
+    change: AlarmChange
+    #: When it was first found: aware, UTC.
+    since: datetime
+    #: When this was told: aware, UTC.
+    at: datetime
+
+    def __post_init__(self) -> None:
+        _aware(self.since)
+        _aware(self.at)

@@ -24,7 +24,7 @@ from blinkarchive import hookspecs
 from blinkarchive.errors import ConfigError, PluginError
 from blinkarchive.hookspecs import PROJECT
 from blinkarchive.interfaces import AnySinkType, SinkType
-from blinkarchive.model import Clip, Copy, RunReport, Trouble
+from blinkarchive.model import Alarm, Clip, Copy, RunReport, Trouble
 from blinkarchive.secret import redact
 
 log = logging.getLogger(__name__)
@@ -155,6 +155,10 @@ class Registry:
     async def run_finished(self, report: RunReport) -> None:
         """Call `blinkarchive_run_finished` of every plugin, and wait for it. Raises nothing: see `troubles`."""
         await self._call("blinkarchive_run_finished", report=report)
+
+    async def alarm(self, alarm: Alarm) -> None:
+        """Call `blinkarchive_alarm` of every plugin, and wait for it. Raises nothing: see `troubles`."""
+        await self._call("blinkarchive_alarm", alarm=alarm)
 
     def _choose(self, name: str, rivals: list[EntryPoint]) -> None:
         """Let one entry point have a name. What ships with blinkarchive cannot be replaced; between strangers nobody wins."""

@@ -73,6 +73,11 @@ class State:
         return self.folder / "lock"
 
     @property
+    def serving(self) -> Path:
+        """The lock of the one scheduler."""
+        return self.folder / "serve.lock"
+
+    @property
     def spool(self) -> Path:
         return self.folder / "spool"
 
@@ -107,6 +112,18 @@ async def run(
         return await workshop.run(ask, progress, planned=planned, would_delete=would_delete)
 
 
+def check(config: Config) -> Registry:
+    """Look at a config as a run does before it begins, and give its plugins. Raises `ConfigError`."""
+    require(config)
+    registry = _plugins(config)
+    _openings(config, registry, ())
+    return registry
+
+
+def _plugins(config: Config) -> Registry:
+    return Registry.load(kinds={sink.type for sink in config.sinks.values()}, also=config.plugins.load)
+
+
 class Workshop:
     """What runs work with while any of them goes on: the archive's lock, its index, its spool, the plugins."""
 
@@ -120,6 +137,8 @@ class Workshop:
         self.in_hand: set[ClipId] = set()
         #: How fast each account may be asked, whoever asks.
         self.paces = {account.name: Pace(account.pace, clock) for account in config.accounts.values()}
+        #: Held by the run that signs an account in: what one of them has done, the others need not try again.
+        self.signing_in: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         #: Held by the run that writes catalogues: what no catalogue lists yet is listed once.
         self.cataloguing = asyncio.Lock()
 
@@ -137,11 +156,18 @@ class Workshop:
         state = State(folder=config.archive.state)
         state.make()
         with held(state.lock):
-            registry = Registry.load(kinds={sink.type for sink in config.sinks.values()}, also=config.plugins.load)
+            registry = _plugins(config)
             _openings(config, registry, sinks)
             spool = Spool(state.spool, largest=config.archive.largest_clip, reserve=config.archive.reserve)
             async with _index(state, clock, dry_run=dry_run) as index, spool.opened():
                 yield cls(config, clock, registry, index, spool)
+
+    async def backlog(self) -> bool:
+        """Whether there is something to feed: clips that one sink holds and another lacks, or that the spool holds."""
+        if set(self.spool.leftovers) - self.in_hand:
+            return True
+        page = await self.index.backlog(tuple(self.config.sinks)) if len(self.config.sinks) > 1 else []
+        return any(standing.clip.id not in self.in_hand for standing in page)
 
     async def run(
         self,
@@ -215,7 +241,7 @@ class _Run:
                 if name in self._registry.failures:
                     self._progress.trouble(f"plugin {name}", str(self._registry.failures[name]))
             report = self._progress.report(self._name, self._began, self._clock.monotonic() - began, stopped=stopped)
-            if not self._ask.dry_run:
+            if not self._ask.dry_run and (self._ask.collect or report.total.listed):
                 await self._index.finished(report)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_HOOKS_AT_A_STOP if stopped else None):
@@ -304,7 +330,8 @@ class _Run:
             pace, patience = self._workshop.paces[account.name], self._patience[account.name]
             opening = signed_in(self._config, account.name, clock=self._clock, pace=pace, patience=patience)
             try:
-                blink = await stack.enter_async_context(opening)
+                async with self._workshop.signing_in[account.name]:
+                    blink = await stack.enter_async_context(opening)
             except BlinkArchiveError as error:  # also a token file that cannot be written: the other accounts go on
                 self._progress.complete = False
                 self._progress.trouble(f"account {account.name}", str(error))

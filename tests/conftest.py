@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-OUTSIDE = ("NO_COLOR", "FORCE_COLOR", "CREDENTIALS_DIRECTORY", "TZ", "LISTEN_FDS", "NOTIFY_SOCKET")
+OUTSIDE = (
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "CREDENTIALS_DIRECTORY",
+    "TZ",
+    "LISTEN_FDS",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ from blinkarchive.clock import Clock
 from blinkarchive.config import Config, SinkConfig, default_file, inline_secrets, options, readable_by_others
 from blinkarchive.errors import BlinkArchiveError, ConfigError, LoginNeeded, NothingArchived, PluginError, SinkError
 from blinkarchive.interfaces import AnySinkType, Sink
-from blinkarchive.model import Content, Key, SinkName
+from blinkarchive.model import Alarm, AlarmChange, Content, Key, SinkName
 from blinkarchive.pipeline.lane import MARKER
 from blinkarchive.registry import Registry
 
@@ -66,22 +66,27 @@ class Check:
 
 
 @click.command(cls=Verb, name="doctor")
+@click.option(
+    "--test-alarm", is_flag=True, help="Only send a test alarm to all who would be told of one, and say whom it reached."
+)
 @click.pass_obj
-def verb(session: Session) -> Exit:
+def verb(session: Session, test_alarm: bool) -> Exit:
     """Check account, servers, modules, sinks, clock, disk and config, and say what to do.
 
     Asks Blink's servers one thing each, and the accounts that are signed in for their sync modules, without signing in anew;
     and stores and removes a small object in every sink.
 
-    Exit codes: 0 nothing failed, 1 something did, 2 the config cannot be read.
+    Exit codes: 0 nothing failed, 1 something did, 2 the config cannot be read; 3 a test alarm did not reach everybody.
     """
     config = session.load()
-    checks = running.run(lambda: _all(config))
+    checks = running.run(lambda: _test_alarm(config) if test_alarm else _all(config))
     if session.json:
         record({"ok": _healthy(checks), "checks": [asdict(check) for check in checks]})
     else:
         table(("CHECK", "STATE", "FOUND", "WHAT TO DO"), [(one.what, one.verdict, one.found, one.advice) for one in checks])
-    return Exit.DONE if _healthy(checks) else Exit.ERROR
+    if _healthy(checks):
+        return Exit.DONE
+    return Exit.SOME_FAILED if test_alarm else Exit.ERROR
 
 
 def _healthy(checks: list[Check]) -> bool:
@@ -89,7 +94,7 @@ def _healthy(checks: list[Check]) -> bool:
 
 
 async def _all(config: Config) -> list[Check]:
-    registry = Registry.load(kinds={sink.type for sink in config.sinks.values()}, also=config.plugins.load)
+    registry = _plugins(config)
     return [
         *_config(config, registry),
         *_state(config),
@@ -98,7 +103,12 @@ async def _all(config: Config) -> list[Check]:
         *[check async for check in _servers(config)],
         *[check async for check in _modules(config)],
         *[check async for check in _sinks(config, registry)],
+        *_alarm(config),
     ]
+
+
+def _plugins(config: Config) -> Registry:
+    return Registry.load(kinds={sink.type for sink in config.sinks.values()}, also=config.plugins.load)
 
 
 def _config(config: Config, registry: Registry) -> Iterator[Check]:
@@ -110,6 +120,7 @@ def _config(config: Config, registry: Registry) -> Iterator[Check]:
     for sink in config.sinks.values():
         with suppress(BlinkArchiveError):  # the sink has a line of its own
             in_file += [f"[sink.{sink.name}] {key}" for key in inline_secrets(registry.sink_type(sink.type).options, sink)]
+    in_file += [f"[alarm] {key}" for key in config.alarm.in_file]
     if in_file and readable_by_others(config.file):
         advice = f"chmod 600 {config.file}"
         yield Check(
@@ -319,3 +330,52 @@ async def _probe(sink: Sink) -> str:
     except SinkError:
         return key
     return ""
+
+
+def _alarm(config: Config) -> Iterator[Check]:
+    """Whether there is an address for each who is to be told. Nothing is sent."""
+    from blinkarchive.daemon.notify import Notifier, channels
+    from blinkarchive.daemon.ping import Ping
+
+    try:
+        Notifier(config.alarm)
+    except ConfigError as error:
+        yield Check(what="alarm", verdict=Verdict.FAIL, found=str(error))
+        return
+    for what, ref in channels(config.alarm):
+        try:
+            wrong = "" if ref.read() else f"{ref} holds nothing"
+        except ConfigError as error:
+            wrong = str(error)
+        if wrong:
+            yield Check(what=what, verdict=Verdict.FAIL, found=wrong, advice="mend [alarm] notify")
+        else:
+            yield Check(what=what, verdict=Verdict.OK, found="has an address; --test-alarm tries it")
+    if config.alarm.ping is not None:
+        try:
+            Ping(config.alarm.ping, clock=Clock()).check()
+        except ConfigError as error:
+            yield Check(what="ping", verdict=Verdict.FAIL, found=str(error), advice="mend [alarm] ping")
+        else:
+            yield Check(what="ping", verdict=Verdict.OK, found="has an address; it is called after good runs alone")
+
+
+async def _test_alarm(config: Config) -> list[Check]:
+    """Tell all who would be told of an alarm that this is a test. Raises `ConfigError` when there is nobody."""
+    from blinkarchive.daemon.notify import Notifier
+
+    registry = _plugins(config)
+    now = Clock().now()
+    alarm = Alarm(where="test", what="this is a test, nothing is wrong", change=AlarmChange.RAISED, since=now, at=now)
+    told = await Notifier(config.alarm, hook=registry.alarm).send([alarm])
+    failed = {name: str(error) for name, error in registry.failures.items() if name in config.plugins.load}
+    failed |= {trouble.where.removeprefix("plugin "): trouble.what for trouble in registry.troubles}
+    listeners = [plugin.name for plugin in registry.plugins() if "blinkarchive_alarm" in plugin.hooks]
+    outcomes = {one.channel: one.failure for one in told}
+    outcomes |= {f"plugin {name}": failed.get(name, "") for name in dict.fromkeys((*listeners, *failed))}
+    if not outcomes:
+        raise ConfigError("an alarm would be in the log alone: [alarm] notify is empty, and no plugin listens to alarms")
+    return [
+        Check(what=what, verdict=Verdict.FAIL if failure else Verdict.OK, found=failure or "was told")
+        for what, failure in outcomes.items()
+    ]

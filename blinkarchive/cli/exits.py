@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import IntEnum
 
-from blinkarchive.errors import ArchiveBusy, BlinkArchiveError, ConfigError, LoginNeeded
+from blinkarchive.errors import ArchiveBusy, ConfigError, LoginNeeded, leaves
 from blinkarchive.model import RunReport
 
 
@@ -46,20 +45,6 @@ def exit_for_report(report: RunReport) -> Exit:
     if lacking or report.sinks_failed or not report.complete:
         return Exit.SOME_FAILED
     return Exit.DONE
-
-
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors inside groups of errors."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from leaves(inner)
-    else:
-        yield error
-
-
-def is_ours(error: BaseException) -> bool:
-    """Whether the message of an error is written for people."""
-    return all(isinstance(one, BlinkArchiveError | OSError) for one in leaves(error))
 
 
 def _exit_for_one(error: BaseException) -> Exit:

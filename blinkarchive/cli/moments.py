@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import click
 
 from blinkarchive.cli.session import Session
 from blinkarchive.cli.words import moment
 from blinkarchive.clock import Clock
-from blinkarchive.when import MachineZone, names_a_zone, parse_when
+from blinkarchive.when import MachineZone, names_a_zone, parse_duration, parse_when
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,18 @@ class When(click.ParamType[Moment]):
         text = str(value)
         try:
             return Moment(at=parse_when(text, Clock().now(), MachineZone()), local=not names_a_zone(text))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Length(click.ParamType[timedelta]):
+    """A length of time, as `parse_duration` reads it."""
+
+    name = "LENGTH"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        try:
+            return parse_duration(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

@@ -12,10 +12,11 @@ from typing import Any
 import click
 
 from blinkarchive import __version__
-from blinkarchive.cli.exits import Exit, exit_for, is_ours, leaves
+from blinkarchive.cli.exits import Exit, exit_for
 from blinkarchive.cli.session import shared_options
 from blinkarchive.cli.signals import interruptible
 from blinkarchive.cli.words import flush, talk, to_nowhere
+from blinkarchive.errors import is_ours, leaves
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,8 @@ VERBS = {
     "init": "Write a config after a few questions.",
     "login": "Sign in to Blink, once; the sign-in is kept.",
     "run": "Archive what is new, once.",
-    "status": "Say what is stored where, and what is pending and why.",
+    "serve": "Look after the archive until stopped: the scheduler.",
+    "status": "Say what is stored where, what is pending and why, and what the scheduler does now.",
     "list": "List the archived clips and their copies.",
     "cameras": "List the cameras: how they are, and what they saw last.",
     "networks": "List the networks, their sync modules and the sticks in them.",

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from blinkarchive.cli import accounts, running
 from blinkarchive.cli.exits import Exit
+from blinkarchive.cli.moments import Length
 from blinkarchive.cli.report import as_record
 from blinkarchive.cli.session import Session, Verb
-from blinkarchive.cli.words import age, count, data, iso, moment, printable, record, size, table
+from blinkarchive.cli.words import age, ago, count, data, iso, moment, printable, record, size, table
 from blinkarchive.clock import Clock
 from blinkarchive.config import Config
 from blinkarchive.errors import NothingArchived
-from blinkarchive.index.facts import Lack, LastGood, SeenUnreadable, SinkSummary, Summary
+from blinkarchive.index.facts import Lack, LastGood, SeenPart, SeenUnreadable, SinkSummary, Summary
 from blinkarchive.model import RunReport, State
+
+if TYPE_CHECKING:
+    from blinkarchive.daemon.health import Oldest
+    from blinkarchive.daemon.word import Word
 
 RUNS = 5
 MOST_UNREADABLE = 20
@@ -25,28 +32,45 @@ MOST_UNREADABLE = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What the index tells."""
+    """What the index tells, and the scheduler where there is one."""
 
     summary: Summary = field(default_factory=lambda: Summary(clips=0, oldest=None, newest=None, sinks=()))
     lacks: tuple[Lack, ...] = ()
     runs: tuple[RunReport, ...] = ()
     last_good: LastGood = field(default_factory=lambda: LastGood(accounts={}, sources={}, sinks={}))
     unreadable: tuple[SeenUnreadable, ...] = ()
+    parts: tuple[SeenPart, ...] = ()
+    #: The oldest clip of each cloud that no sink holds.
+    oldest: tuple[Oldest, ...] = ()
+    #: What the scheduler says; None when none looks after the archive.
+    word: Word | None = None
 
 
 @click.command(cls=Verb, name="status")
+@click.option("--check", is_flag=True, help="Only say what has not gone well for too long; exit 3 when there is any.")
+@click.option("--max-age", type=Length(), metavar="LENGTH", help="With --check: how old the last good run may be, such as 6h.")
 @click.pass_obj
-def verb(session: Session) -> Exit:
-    """Say what is stored where, and what is pending and why.
+def verb(session: Session, check: bool, max_age: timedelta | None) -> Exit:
+    """Say what is stored where, what is pending and why, and what the scheduler does now.
 
     Reads the index and the saved sign-ins, and asks nobody: it works while a run goes on, and without a network.
+
+    --check is for cron and health checks. Of every source, account and sink the last good run may be three ticks old, but always
+    six hours. What was never well counts from the start of `serve`; without one it is not well now.
+
+    Exit codes: 0, with --check 3 when something has not gone well for too long, 2 usage or config, 1 any other error.
     """
+    if max_age is not None and not check:
+        raise click.UsageError("--max-age belongs to --check")
     config = session.load()
     now = Clock().now()
-    signed_in = {name: accounts.standing(config, account, now) for name, account in config.accounts.items()}
-    status = Status()
+    word = _word(config)
+    status = Status(word=word)
     with suppress(NothingArchived):
-        status = running.run(lambda: _read(config))
+        status = running.run(lambda: _read(config, word))
+    if check:
+        return _checked(session, config, status, now, max_age)
+    signed_in = {name: accounts.standing(config, account, now) for name, account in config.accounts.items()}
     if session.json:
         record(_as_record(config, status, signed_in))
     else:
@@ -54,8 +78,37 @@ def verb(session: Session) -> Exit:
     return Exit.DONE
 
 
-async def _read(config: Config) -> Status:
+def _word(config: Config) -> Word | None:
+    """What the scheduler says, if one lives."""
     from blinkarchive import wiring
+    from blinkarchive.daemon import word
+    from blinkarchive.pipeline.lock import is_held
+
+    state = wiring.State(folder=config.archive.state)
+    return word.read(state.folder) if is_held(state.serving) else None
+
+
+def _checked(session: Session, config: Config, status: Status, now: datetime, max_age: timedelta | None) -> Exit:
+    """What `--check` finds."""
+    from blinkarchive.daemon import health
+
+    since = status.word.started_at if status.word else None
+    late = dict(health.overdue(config, status.last_good, now=now, since=since, longest=max_age))
+    if status.word and now - status.word.written_at > health.LONGEST_SILENCE:
+        late["serve"] = f"the scheduler (process {status.word.pid}) has given no word since {moment(status.word.written_at)}"
+    if session.json:
+        record({"ok": not late, "late": late})
+    elif late:
+        for where, what in late.items():
+            data(f"{where}: {what}")
+    else:
+        session.say("All well.")
+    return Exit.SOME_FAILED if late else Exit.DONE
+
+
+async def _read(config: Config, word: Word | None) -> Status:
+    from blinkarchive import wiring
+    from blinkarchive.daemon import health
 
     sinks = tuple(config.sinks)
     async with wiring.reading(config) as index:
@@ -65,6 +118,9 @@ async def _read(config: Config) -> Status:
             runs=tuple(await index.last_runs(RUNS)),
             last_good=await index.last_good(),
             unreadable=tuple(await index.unreadables(limit=MOST_UNREADABLE)),
+            parts=tuple(await index.parts()),
+            oldest=tuple(await health.oldest(index, config)),
+            word=word,
         )
 
 
@@ -102,6 +158,23 @@ def _as_record(config: Config, status: Status, signed_in: Mapping[str, accounts.
             for name, standing in signed_in.items()
         },
         "sources": {str(name): {"last_good": iso(good.sources.get(name))} for name in config.sources},
+        "parts": [
+            {
+                "account": seen.account,
+                "source": seen.source.value,
+                "name": seen.part.name,
+                "trouble": seen.part.trouble,
+                "trouble_since": iso(seen.trouble_since),
+                "listed_at": iso(seen.listed_at),
+                "keeps_days": seen.part.keeps.days if seen.part.keeps else None,
+            }
+            for seen in status.parts
+        ],
+        "oldest_unstored": [
+            {"account": one.account, "recorded_at": iso(one.recorded_at), "expires_at": iso(one.expires_at)}
+            for one in status.oldest
+        ],
+        "serving": _served_record(status.word) if status.word else None,
         "last_runs": [as_record(run) for run in status.runs],
         "unreadable": [
             {
@@ -118,21 +191,81 @@ def _as_record(config: Config, status: Status, signed_in: Mapping[str, accounts.
     }
 
 
+def _served_record(word: Word) -> dict[str, object]:
+    return {
+        "pid": word.pid,
+        "started_at": iso(word.started_at),
+        "written_at": iso(word.written_at),
+        "doing": [asdict(one) | {"since": iso(one.since)} for one in word.doing],
+        "next": {name: iso(tick) for name, tick in word.next.items()},
+        "wrong": [asdict(one) | {"since": iso(one.since)} for one in word.wrong],
+    }
+
+
 def _tell(config: Config, status: Status, signed_in: Mapping[str, accounts.Standing]) -> None:
-    for line in (*_about_clips(status), ""):
+    for line in (*_about_clips(status), *_about_serving(status.word), ""):
         data(line)
     known = status.summary.sinks or tuple(SinkSummary(sink=name) for name in config.sinks)
+    good, now = status.last_good, Clock().now()
     table(
-        ("SINK", "STORED", "SIZE", "PENDING", "FAILED", "GAVE UP", "EXCLUDED"),
-        [(sink.sink, f"{sink.stored:,}", size(sink.bytes), *(f"{n:,}" for n in _not_stored(sink))) for sink in known],
+        ("SINK", "STORED", "SIZE", "PENDING", "FAILED", "GAVE UP", "EXCLUDED", "LAST GOOD RUN"),
+        [
+            (
+                sink.sink,
+                f"{sink.stored:,}",
+                size(sink.bytes),
+                *(f"{n:,}" for n in _not_stored(sink)),
+                _ago(good.sinks.get(sink.sink), now),
+            )
+            for sink in known
+        ],
     )
     data("")
+    if status.parts:
+        table(
+            ("SOURCE", "ACCOUNT", "PART", "STATE", "LAST LISTED"),
+            [
+                (str(seen.source), seen.account, printable(seen.part.name), _state(seen), _ago(seen.listed_at, now))
+                for seen in status.parts
+            ],
+        )
+        data("")
     table(
         ("ACCOUNT", "SIGN-IN", "WHAT TO DO"),
         [(name, _sign_in(standing), _advice(name, standing)) for name, standing in signed_in.items()],
     )
-    for line in (*_about_lacks(status), *_about_unreadable(status), *_about_runs(status)):
+    for line in (*_about_lacks(status), *_about_oldest(status), *_about_unreadable(status), *_about_runs(status)):
         data(line)
+
+
+def _ago(when: datetime | None, now: datetime) -> str:
+    return ago(when, now) if when else "never"
+
+
+def _state(seen: SeenPart) -> str:
+    if not seen.part.trouble:
+        return "well"
+    return f"{printable(seen.part.trouble)} (since {moment(seen.trouble_since)})" if seen.trouble_since else seen.part.trouble
+
+
+def _about_serving(word: Word | None) -> Iterator[str]:
+    if word is None:
+        return
+    now = [f"{one.what} since {moment(one.since)}, {one.stored:,} of {one.listed:,} stored" for one in word.doing]
+    ticks = sorted((tick, name) for name, tick in word.next.items())
+    yield f"Served since {moment(word.started_at)} by process {word.pid}. Now: {'; '.join(now) or 'nothing'}."
+    yield f"Next: {', '.join(f'{name} at {moment(tick)}' for tick, name in ticks) or 'nothing'}."
+    for one in word.wrong:
+        yield f"Wrong since {moment(one.since)}: {printable(one.where)}: {printable(one.what)}"
+
+
+def _about_oldest(status: Status) -> Iterator[str]:
+    now = Clock().now()
+    for one in status.oldest:
+        yield (
+            f"\nThe oldest clip of account {one.account} that no sink holds was recorded {age(one.recorded_at, now)}; "
+            f"the cloud deletes it on {moment(one.expires_at)}{'' if one.keeps else ' or later'}."
+        )
 
 
 def _not_stored(sink: SinkSummary) -> tuple[int, ...]:

@@ -26,6 +26,9 @@ T = TypeVar("T")
 GROUP = 256
 """How many changes may wait to be committed together; who comes later waits for a place."""
 
+MOST_UNSTORED = 10_000
+"""How many clips that no sink holds are told at once."""
+
 PAGE = 500
 """How many clips are read at once where all of them are wanted."""
 
@@ -153,11 +156,13 @@ class Index:
         """How these clips stand with the sinks, oldest recording first; those the index does not know are left out."""
         return await self._ask(self._sql.standings, clips, sinks)
 
-    async def unstored(self, account: str, source: SourceName, sinks: Sequence[SinkName]) -> list[tuple[ClipId, datetime]]:
-        """Clips that some of the sinks lacks, has not given up, and none holds, with when they were recorded: the ten
-        thousand oldest, oldest first. Only their source has them.
+    async def unstored(
+        self, account: str, source: SourceName, sinks: Sequence[SinkName], *, given_up: bool = False, limit: int = MOST_UNSTORED
+    ) -> list[tuple[ClipId, datetime]]:
+        """Clips that some of the sinks lacks and none holds, with when they were recorded: the oldest, oldest first. Only
+        their source has them. Those that were given up are among them when they are asked for.
         """
-        return await self._ask(self._sql.unstored, account, source, sinks)
+        return await self._ask(self._sql.unstored, account, source, sinks, given_up=given_up, limit=limit)
 
     async def backlog(self, sinks: Sequence[SinkName], *, after: ClipId | None = None, limit: int = PAGE) -> list[Standing]:
         """Clips that some of the sinks lacks though another of them holds it, oldest recording first, in pages."""

@@ -40,9 +40,6 @@ from blinkarchive.model import Clip, ClipId, Copy, Key, Need, RunReport, SinkNam
 TRIES = 10
 """How many failed tries make a sink give a clip up."""
 
-MOST_UNSTORED = 10_000
-"""How many clips that no sink holds are told at once: the oldest."""
-
 RUNS_KEPT = 1000
 """How many reports of runs are kept."""
 
@@ -237,18 +234,21 @@ class Sql:
         with self._transaction() as connection:
             return self._standings(connection, self._these, self._numbers(connection, sinks), given=list(ids))
 
-    def unstored(self, account: str, source: SourceName, sinks: Sequence[SinkName]) -> list[tuple[ClipId, datetime]]:
+    def unstored(
+        self, account: str, source: SourceName, sinks: Sequence[SinkName], *, given_up: bool, limit: int
+    ) -> list[tuple[ClipId, datetime]]:
         holder = copy.alias("holder")
         with self._transaction() as connection:
             rows = connection.execute(
                 sa.select(clip.c.id, clip.c.recorded_at)
                 .distinct()
                 .join_from(copy, clip, clip.c.n == copy.c.clip)
-                .where(copy.c.sink.in_(_SINKS), LACKING, copy.c.state != State.GAVE_UP.value)
+                .where(copy.c.sink.in_(_SINKS), LACKING)
+                .where(sa.true() if given_up else copy.c.state != State.GAVE_UP.value)
                 .where(clip.c.account == account, clip.c.source == source.value)
                 .where(~sa.exists().where(holder.c.clip == clip.c.n, holder.c.state == State.STORED.value))
                 .order_by(clip.c.recorded_at)
-                .limit(MOST_UNSTORED),
+                .limit(limit),
                 {"sinks": _numbers_of(self._numbers(connection, sinks))},
             )
             return [(ClipId(id_), recorded_at) for id_, recorded_at in rows]
@@ -878,5 +878,5 @@ def _without_trouble(report: RunReport) -> Iterator[tuple[str, str]]:
     ]
     for kind, tallies, complete in of_kind:
         for name, tally in tallies.items():
-            if complete and not tally.failed and not tally.gave_up and f"{kind} {name}" not in troubled:
+            if complete and not tally.failed and f"{kind} {name}" not in troubled:
                 yield kind, str(name)

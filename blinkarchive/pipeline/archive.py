@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
 from blinkarchive.errors import BlinkArchiveError, LoginNeeded, SourceError
-from blinkarchive.interfaces import Batch, ClipRef, Part, Source
+from blinkarchive.interfaces import Batch, ClipRef, Source
 from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standing
 from blinkarchive.pipeline.courier import Courier, Way, no_source
 from blinkarchive.pipeline.deletion import Deletions
@@ -25,6 +25,7 @@ from blinkarchive.retry import Patience
 
 if TYPE_CHECKING:
     from blinkarchive.index import Index
+    from blinkarchive.index.facts import SeenPart
 
 EVERYTHING = datetime(1970, 1, 1, tzinfo=UTC)
 OVERLAP = timedelta(hours=48)
@@ -161,30 +162,30 @@ class Archive:
     async def _collect(self, source: Source) -> None:
         since, full = await self._window(source)
         began = self._clock.now()
-        parts: list[Part] = []
+        parts: list[SeenPart] = []
         if self._deletions is not None:
             await self._deletions.begin(source)
         async with asyncio.TaskGroup() as clips:
             try:
-                failure = await self._list(source, since, clips, parts)
+                failure = await self._list(source, since, began, clips, parts)
             finally:
                 self._progress.listing -= 1
         failure = self._courier.down.get(source.account, failure)
         if failure is not None:
             self._source_failed(source, failure)
         if not self._ask.narrow:
-            for part in parts:
-                await self._heard_of(source, part, began, failure)
-            await self._missed(source, since, tuple(part.scope for part in parts if not part.trouble))
+            for seen in parts:
+                self._tell_of(source, seen, failure)
+            await self._missed(source, since, tuple(seen.part.scope for seen in parts if not seen.part.trouble))
             if failure is None:
                 await self._index.listed(source.account, source.name, started_at=began, full=full)
         if self._deletions is not None:
             await self._deletions.end(source, since, whole=failure is None)
 
     async def _list(
-        self, source: Source, since: datetime, clips: asyncio.TaskGroup, parts: list[Part]
+        self, source: Source, since: datetime, began: datetime, clips: asyncio.TaskGroup, parts: list[SeenPart]
     ) -> BlinkArchiveError | None:
-        """Take every batch there is, and the words on parts. Gives what ended the listing early; what the index raises goes
+        """Take every batch there is, and keep the words on parts. Gives what ended the listing early; what the index raises goes
         through.
         """
         async with aclosing(source.discover(since)) as batches:  # type: ignore[type-var]  # sources are generators
@@ -195,11 +196,11 @@ class Archive:
                     break
                 except BlinkArchiveError as error:
                     return error
+                if batch.part is not None and not self._ask.narrow:  # now: what it holds may take hours to bring
+                    parts.append(await self._index.heard_of(source.account, source.name, batch.part, started_at=began))
                 await self._take(source, batch, clips)
                 if self._deletions is not None:
                     await self._deletions.look(source, batch)
-                if batch.part is not None:
-                    parts.append(batch.part)
         return None
 
     async def _window(self, source: Source) -> tuple[datetime, bool]:
@@ -220,9 +221,9 @@ class Archive:
             self._progress.login_needed.append(source.account)
         self._progress.trouble(f"account {source.account}, {source.name}", str(error))
 
-    async def _heard_of(self, source: Source, part: Part, began: datetime, failure: BlinkArchiveError | None) -> None:
-        """Keep how a part's listing ended. That one which was listed before cannot be now is told, fault or not."""
-        seen = await self._index.heard_of(source.account, source.name, part, started_at=began)
+    def _tell_of(self, source: Source, seen: SeenPart, failure: BlinkArchiveError | None) -> None:
+        """That a part which was listed before cannot be now is told, fault or not."""
+        part = seen.part
         if part.trouble and seen.listed_at is not None and part.trouble not in str(failure):
             self._progress.complete = False
             self._progress.trouble(f"account {source.account}, {source.name}", f"{part.name}: {part.trouble}")

@@ -134,7 +134,7 @@ class Courier:
             raise self.down.setdefault(account, SpoolFull("so many clips wait in the spool for a sink that no more are fetched"))
         try:
             content = await retry(
-                lambda: self._spool.fill(way.ref),
+                lambda: self._spool.fill(way.ref, self._progress.came),
                 clock=self._clock,
                 patience=self._patience[account],
             )
@@ -147,7 +147,7 @@ class Courier:
         return content
 
     async def _reread(self, clip: Clip, lane: Lane, copy: Copy) -> Content:
-        content = await self._spool.fill(ClipRef(clip=clip, open=lambda: lane.read(copy.key, copy.size)))
+        content = await self._spool.fill(ClipRef(clip=clip, open=lambda: lane.read(copy.key, copy.size)), self._progress.came)
         if content.sha256 != copy.sha256:
             await self._spool.release(clip.id)
             raise CopyDiffers("its bytes are not those that were stored")

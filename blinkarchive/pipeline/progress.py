@@ -52,6 +52,8 @@ class Progress:
         self.sinks_failed: list[SinkName] = []
         #: Whether every listing so far went to its end.
         self.complete = True
+        #: Bytes that came, whether the clip is whole yet or not.
+        self.received = 0
         #: For how many seconds Blink asks to be left alone.
         self.wait = 0.0
         self.deleted = 0
@@ -72,6 +74,15 @@ class Progress:
         self._count(account, source, min(ends.values(), key=_WORST_FIRST.index), 1)
         for sink, end in ends.items():
             self.sinks[sink].add(end, 1)
+
+    def came(self, size: int) -> None:
+        """Count bytes as they come."""
+        self.received += size
+
+    @property
+    def mark(self) -> tuple[object, ...]:
+        """Differs from an earlier one when anything has moved since."""
+        return self.total.tally(), self.received, tuple(sink.tally() for sink in self.sinks.values()), self.listing
 
     def fetched(self, account: str, source: SourceName, size: int) -> None:
         """Count bytes that came in."""

@@ -117,8 +117,8 @@ class Spool:
         whole = spooled is not None and sha256.startswith(spooled["sha256"])
         return Content(path=path, size=size, sha256=sha256) if whole else None
 
-    async def fill(self, ref: ClipRef) -> Content:
-        """Fetch a clip's bytes to a whole, checked, durable file.
+    async def fill(self, ref: ClipRef, came: Callable[[int], None] = lambda _: None) -> Content:
+        """Fetch a clip's bytes to a whole, checked, durable file. `came` is told of bytes as they come.
 
         Where the other side does not say how long the clip is, it is fetched twice and both must agree.
         Raises `BadClip`, `SpoolFull`, and what `ref.open()` raises.
@@ -129,7 +129,7 @@ class Spool:
             await self._tidy()  # the same bytes will have the same name
         try:
             async with ref.open() as body:
-                await self._receive(body, writing)
+                await self._receive(body, writing, came)
             # The connection and its place are free again.
             if body.length is None:
                 await self._prove(ref, writing)
@@ -145,12 +145,13 @@ class Spool:
         self._spooled[name] = content.path
         return content
 
-    async def _receive(self, body: Body, writing: _Writing) -> None:
+    async def _receive(self, body: Body, writing: _Writing, came: Callable[[int], None]) -> None:
         if body.length is not None and body.length > self._largest:
             raise BadClip(f"{body.length} bytes are more than a clip may have ({self._largest})")
         writing.needs(self._reserve + (body.length or 0))
         async for chunk in body.chunks:
             writing.hold(chunk)
+            came(len(chunk))
             if writing.size > self._largest:
                 raise BadClip(f"more than {self._largest} bytes came, which no clip has")
             # What is known to be the last waits for `finish`: a small clip is one hop to a thread.

@@ -269,7 +269,7 @@ class TestStatusAndList:
     def test_status_tells_every_state_and_reason(self, call: Call, archive: Path) -> None:
         status = call("status", "--config", archive)
         assert status.code == Exit.DONE
-        assert ["nas", "1", "1.2", "MB", "1", "1", "0", "0"] in [line.split() for line in status.out.splitlines()]
+        assert ["nas", "1", "1.2", "MB", "1", "1", "0", "0", "never"] in [line.split() for line in status.out.splitlines()]
         assert "nas lacks 1 clip (tried, and tried again by the next run" in status.out
         assert "the sink is full" in status.out
         assert "nas lacks 1 clip (not tried yet" in status.out

@@ -263,7 +263,7 @@ class TestRefusing:
 
     @pytest.mark.parametrize("value", ["[1]", "true", '"disk"'])
     def test_a_value_where_a_table_belongs_is_refused(self, config: Load, value: str) -> None:
-        for table in ("archive", "account", "source", "sink", "plugins"):
+        for table in ("archive", "account", "source", "sink", "plugins", "alarm"):
             assert "must be a table" in refusal(config, f"{table} = {value}")
 
 
@@ -382,6 +382,78 @@ class TestSecrets:
         assert load(file, {}).warnings == ()
 
 
+class TestAlarm:
+    def test_without_a_table_only_the_log_is_told(self, config: Load) -> None:
+        alarm = config().alarm
+        assert (alarm.notify, alarm.ping, alarm.remind_every) == ((), None, timedelta(days=1))
+
+    def test_addresses_are_read_from_where_the_config_says(self, config: Load, tmp_path: Path) -> None:
+        (tmp_path / "url").write_text("json://file\n")
+        alarm = config(
+            '[alarm]\nnotify = [{ env = "URL" }, { file = "url" }, "json://inline"]\n'
+            'ping = { env = "PING" }\nremind_every = "7d"',
+            URL="json://variable",
+            PING="https://ping.example/1",
+        ).alarm
+        assert [ref.read() for ref in alarm.notify] == [Secret(f"json://{name}") for name in ("variable", "file", "inline")]
+        assert alarm.ping is not None
+        assert alarm.ping.read() == Secret("https://ping.example/1")
+        assert alarm.remind_every == timedelta(days=7)
+
+    def test_addresses_may_come_in_variables_of_their_own(self, config: Load, tmp_path: Path) -> None:
+        environ = {
+            "BLINKARCHIVE__ALARM__NOTIFY": '["json://one", { env = "URL" }]',
+            "BLINKARCHIVE__ALARM__PING": "https://ping.example/1",
+            "URL": "json://two",
+        }
+        alarm = config(WHOLE, **environ).alarm
+        assert [ref.read() for ref in alarm.notify] == [Secret("json://one"), Secret("json://two")]
+        assert str(alarm.notify[0]) == "environment variable BLINKARCHIVE__ALARM__NOTIFY"
+        (tmp_path / "blinkarchive.toml").chmod(0o644)
+        assert load(tmp_path / "blinkarchive.toml", environ).warnings == ()
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            'notify = "json://canary@host/"',
+            'notify = { env = "X", at = "json://canary@host/" }',
+            'notify = [{ url = "json://canary@host/" }]',
+            'notify = [["json://canary@host/"]]',
+            "notify = [3]",
+            "ping = 3",
+            'ping = { url = "https://canary" }',
+            'pong = "https://canary"',
+        ],
+    )
+    def test_what_says_no_place_for_an_address_is_refused_and_shows_none(self, config: Load, line: str) -> None:
+        said = refusal(config, f"[alarm]\n{line}")
+        assert f":2: {line.partition(' ')[0]} in [alarm]: " in said
+        assert "canary" not in said
+
+    def test_an_address_that_is_no_list_in_the_environment_is_not_shown(self, config: Load) -> None:
+        said = refusal(config, WHOLE, BLINKARCHIVE__ALARM__NOTIFY="json://canary@host/")
+        assert "notify in [alarm]: must be a list" in said
+        assert "canary" not in said
+
+    @pytest.mark.parametrize("every", ["59m", "0", "30s"])
+    def test_reminders_that_nobody_could_bear_are_refused(self, config: Load, every: str) -> None:
+        assert "more often than 1h" in refusal(config, f'[alarm]\nremind_every = "{every}"')
+        assert config('[alarm]\nremind_every = "1h"').alarm.remind_every == timedelta(hours=1)
+
+    @pytest.mark.parametrize(
+        ("line", "key"), [('notify = [{ env = "X" }, "json://canary"]', "notify"), ('ping = "https://canary"', "ping")]
+    )
+    def test_others_who_may_read_an_address_are_warned_of(self, config: Load, tmp_path: Path, line: str, key: str) -> None:
+        assert config(f"[alarm]\n{line}").warnings == ()
+        file = tmp_path / "blinkarchive.toml"
+        file.chmod(0o640)
+        (warning,) = load(file, {}).warnings
+        assert f"{file} holds the secret of [alarm] {key}, and others may read it" in warning
+        assert "canary" not in warning + repr(load(file, {}))
+        file.write_text('[alarm]\nnotify = [{ env = "X" }]\nping = { file = "y" }')
+        assert load(file, {}).warnings == ()
+
+
 ONE = Size(1)
 
 
@@ -414,6 +486,7 @@ class Everything:
     headers: dict[str, str] = field(default_factory=dict)
     inner: Inner = Inner()
     either: int | str | None = None
+    keys: tuple[Secret, ...] = ()
 
     def __post_init__(self) -> None:
         if self.text == "impossible":
@@ -532,6 +605,8 @@ class TestOptions:
         assert inline_secrets(Everything, self.sink(config, 'text = "t"\nkey = "open"')) == ["key"]
         assert inline_secrets(Everything, self.sink(config, 'text = "t"\nkey = { env = "KEY" }')) == []
         assert inline_secrets(Everything, self.sink(config, 'text = "t"', BLINKARCHIVE__SINK__NAS__KEY="open")) == []
+        assert inline_secrets(Everything, self.sink(config, 'text = "t"\nkeys = [{ env = "KEY" }, "open"]')) == ["keys"]
+        assert inline_secrets(Everything, self.sink(config, 'text = "t"\nkeys = [{ env = "KEY" }]\nnames = ["a"]')) == []
 
 
 @pytest.mark.parametrize(("mode", "others"), [(0o600, False), (0o640, True), (0o604, True), (0o700, False)])

@@ -12,7 +12,17 @@ from typing import Any
 
 import pytest
 
-from blinkarchive.config import AccountConfig, ArchiveConfig, PluginsConfig, SinkConfig, SourceConfig, load, require
+from blinkarchive.config import (
+    AccountConfig,
+    AlarmConfig,
+    ArchiveConfig,
+    PluginsConfig,
+    ServeConfig,
+    SinkConfig,
+    SourceConfig,
+    load,
+    require,
+)
 from blinkarchive.convert import keys_of
 from blinkarchive.model import SourceName
 from blinkarchive.pace import PACES, Figures
@@ -27,7 +37,9 @@ TABLES: dict[str, tuple[type[Any], set[str]]] = {
     "[account.NAME]": (AccountConfig, {"name"}),
     "[source.cloud]": (SourceConfig, {"name"}),
     "[sink.NAME]": (SinkConfig, {"name", "raw", "place"}),
+    "[serve]": (ServeConfig, set()),
     "[plugins]": (PluginsConfig, set()),
+    "[alarm]": (AlarmConfig, set()),
 }
 """The tables of a config, what they become, and the fields that are no keys."""
 
@@ -104,7 +116,8 @@ def shipped_keys() -> dict[str, set[str]]:
 
 def test_the_shipped_config_has_every_key() -> None:
     names = {"archive": "[archive]", "account.home": "[account.NAME]", "source.cloud": "[source.cloud]",
-             "source.sync-module": "[source.cloud]", "sink.nas": "[sink.NAME]", "plugins": "[plugins]"}  # fmt: skip
+             "source.sync-module": "[source.cloud]", "sink.nas": "[sink.NAME]", "plugins": "[plugins]",
+             "serve": "[serve]", "alarm": "[alarm]"}  # fmt: skip
     expected = {name: set(keys(table)) for name, table in names.items()}
     expected["sink.nas"].add("path")
     expected["source.cloud"].remove("skip_twins")  # of sticks alone
@@ -119,6 +132,7 @@ def test_the_shipped_config_is_accepted_and_holds_the_defaults(clean_environment
     assert read.sources == load(None, {}).sources
     assert set(read.sources) == set(SourceName)
     assert read.plugins == PluginsConfig()
+    assert read.alarm == AlarmConfig()
     assert read.warnings == ()
 
 
@@ -129,6 +143,7 @@ def test_what_the_shipped_config_leaves_out_is_accepted_too(tmp_path: Path) -> N
     file = tmp_path / "all.toml"
     file.write_text(text)
     read = load(file, {"BLINK_PASSWORD": "x"})
+    assert read.alarm.ping is not None
     account = read.accounts["home"]
     assert account.read_password() is not None
     assert account.api_url

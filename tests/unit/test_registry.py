@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from blinkarchive import Clip, ClipId, ConfigError, Copy, Key, RunReport, SinkName, SourceName, Tally
+from blinkarchive import Alarm, AlarmChange, Clip, ClipId, ConfigError, Copy, Key, RunReport, SinkName, SourceName, Tally
 from blinkarchive.errors import PluginError
 from blinkarchive.registry import STRIKES, OptionInfo, Registry
 
@@ -31,6 +31,7 @@ CLIP = Clip(
 )
 COPY = Copy(clip=CLIP.id, sink=SinkName("nas"), key=Key("a.mp4"), size=1, sha256="0" * 64, stored_at=NOW)
 REPORT = RunReport(run="r", started_at=NOW, total=Tally())
+ALARM = Alarm(where="sink nas", what="it is away", change=AlarmChange.RAISED, since=NOW, at=NOW)
 
 GOOD = """
 from contextlib import asynccontextmanager
@@ -74,6 +75,11 @@ def blinkarchive_clip_stored(clip, copy):
 @hookimpl
 def blinkarchive_run_finished(report):
     heard.append(report)
+    fate()
+
+@hookimpl
+def blinkarchive_alarm(alarm):
+    heard.append(alarm)
     fate()
 """
 
@@ -238,7 +244,11 @@ def test_everything_there_is_to_know_of_a_plugin_is_told(site: Site) -> None:
     bad, ears, good = Registry.load_all(points=site.points).plugins()
     assert (bad.name, bad.distribution, bad.version, bad.kind) == ("bad", "bad-sinks", "1.2", "")
     assert "nowhere_to_be_found" in bad.failure
-    assert (ears.kind, ears.hooks, ears.failure) == ("", ("blinkarchive_clip_stored", "blinkarchive_run_finished"), "")
+    assert (ears.kind, ears.hooks, ears.failure) == (
+        "",
+        ("blinkarchive_alarm", "blinkarchive_clip_stored", "blinkarchive_run_finished"),
+        "",
+    )
     assert (good.kind, good.help, good.hooks) == ("good", "A good one.", ("blinkarchive_sink_types",))
     assert good.options == (
         OptionInfo(name="url", type="str", required=True, default="", help="where it is"),
@@ -282,8 +292,9 @@ async def test_hooks_are_told_the_facts_in_a_thread_of_their_own(site: Site) -> 
     registry = Registry.load(also=["ears"], points=site.points)
     await registry.clip_stored(CLIP, COPY)
     await registry.run_finished(REPORT)
-    (clip, copy, thread), report = listener().heard
-    assert (clip, copy, report) == (CLIP, COPY, REPORT)
+    await registry.alarm(ALARM)
+    (clip, copy, thread), report, alarm = listener().heard
+    assert (clip, copy, report, alarm) == (CLIP, COPY, REPORT, ALARM)
     assert thread is not threading.current_thread()
     assert registry.troubles == ()
 
@@ -364,3 +375,17 @@ async def test_calls_of_one_plugin_do_not_overlap(site: Site) -> None:
             group.create_task(registry.clip_stored(CLIP, COPY))
     assert len(listener().heard) == 20
     assert registry.troubles == ()
+
+
+async def test_an_alarm_reaches_every_plugin_whatever_another_makes_of_it(site: Site) -> None:
+    site.install("ears", {"ears": "listener_module"}, listener_module=LISTENER)
+    site.install("deaf", {"deaf": "deaf_module"}, deaf_module=LISTENER)
+    registry = Registry.load(also=["deaf", "ears"], points=site.points)
+
+    def fate() -> None:
+        raise SystemExit(3)
+
+    listener("deaf_module").fate = fate
+    await registry.alarm(ALARM)
+    assert listener().heard == [ALARM]
+    assert [trouble.where for trouble in registry.troubles] == ["plugin deaf"]

@@ -1,0 +1,368 @@
+"""The scheduler: it lives for months, sees to it that each source is looked at when it is due, and says what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from blinkarchive import wiring
+from blinkarchive.clock import Clock
+from blinkarchive.config import Config
+from blinkarchive.daemon import health, systemd, word
+from blinkarchive.daemon.alarms import Alarms
+from blinkarchive.daemon.notify import Notifier
+from blinkarchive.daemon.ping import Ping
+from blinkarchive.daemon.schedule import Schedule
+from blinkarchive.errors import ArchiveBusy, BlinkArchiveError, ConfigError, NothingArchived, is_ours, leaves
+from blinkarchive.model import RunReport, SourceName
+from blinkarchive.pipeline.archive import Ask
+from blinkarchive.pipeline.lock import held
+from blinkarchive.pipeline.progress import Progress
+from blinkarchive.secret import redact
+from blinkarchive.when import format_duration
+from blinkarchive.wiring import State, Workshop
+
+log = logging.getLogger(__name__)
+
+FEED = "feed"
+"""The run that collects nothing: it brings sinks what others of them hold."""
+
+LOOK = 30.0
+"""How often it is looked whether all goes on, in seconds. No tick is later than that after a clock was set or a machine slept."""
+AGAIN = 30.0
+"""How soon a source is due again when another run held the archive, in seconds."""
+CHECK = 300.0
+"""How often the index is asked what is overdue, in seconds."""
+ENDING = 60.0
+"""How long a run that was ended may take to end, in seconds; after that the scheduler no longer calls itself alive."""
+SILENCE = 60.0
+"""How long the word that is left for others may be the same, in seconds: then it is said again, since it is still true."""
+LONGEST_HOLD = 3600.0
+"""For how long Blink may ask to be left alone, in seconds."""
+
+_INDEX = "the index"
+_CONFIG = "the config"
+
+
+async def serve(load: Callable[[], Config], *, reloads: asyncio.Event, clock: Clock | None = None) -> None:
+    """Look after an archive until cancelled; then what is on its way is finished or left, and the next start goes on from there.
+
+    `load` gives the config; whenever `reloads` is set it is asked anew. One that cannot be used is refused then, and the old one
+    stays. Raises `ConfigError` for the first one, and `ArchiveBusy` when another scheduler looks after the archive.
+    """
+    clock = clock or Clock()
+    config = load()
+    wiring.check(config)
+    state = State(folder=config.archive.state)
+    state.make()
+    with held(state.serving, busy="another `blinkarchive serve` looks after this archive"):
+        last = word.read(state.folder)
+        alarms = Alarms.from_record(last.alarms if last else None)
+        started_at = clock.now()
+        while True:
+            daemon = Daemon(config, clock=clock, alarms=alarms, started_at=started_at)
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(daemon.run())
+                config = await _next_config(load, config, reloads, daemon)
+                running.cancel()
+            log.info("the config was read anew", extra={"file": str(config.file)})
+
+
+async def _next_config(load: Callable[[], Config], old: Config, reloads: asyncio.Event, daemon: Daemon) -> Config:
+    """Wait for a config that can be used in place of the old one."""
+    while True:
+        await reloads.wait()
+        reloads.clear()
+        systemd.reloading()
+        try:
+            config = load()
+            wiring.check(config)
+            Notifier(config.alarm)
+            if config.archive.state != old.archive.state:
+                raise ConfigError("[archive] state: it cannot change while the archive is served; stop, and start anew")
+        except BlinkArchiveError as error:
+            log.error("the new config is refused, the old one stays", extra={"because": str(error)})  # noqa: TRY400
+            daemon.wrongs.take(_CONFIG, {_CONFIG: f"the new one was refused, the old one stays: {error}"}, daemon.clock.now())
+            systemd.ready()
+        else:
+            return config
+
+
+@dataclass(slots=True, kw_only=True)
+class _Doing:
+    """A run that goes on."""
+
+    what: str
+    since: datetime
+    progress: Progress = field(default_factory=Progress)
+    task: asyncio.Task[None] | None = None
+    #: What its progress was when it last moved, and when that was, on the clock that never jumps.
+    mark: object = None
+    moved_at: float = 0.0
+    #: When it was ended because nothing moved, on the same clock.
+    ended_at: float | None = None
+
+    @property
+    def word(self) -> word.Doing:
+        total = self.progress.total
+        failed = total.failed + total.gave_up
+        return word.Doing(
+            what=self.what, since=self.since, listed=total.listed, stored=total.stored, failed=failed, bytes=total.bytes
+        )
+
+
+class Daemon:
+    """The scheduler under one config.
+
+    A source that is due gets a run of its own; nothing that goes on keeps another source waiting. What sinks lack that others
+    hold is fed to them by one more run. Trouble is a state with a name, and never an end.
+    """
+
+    def __init__(self, config: Config, *, clock: Clock, alarms: Alarms, started_at: datetime) -> None:
+        """Raises `ConfigError`."""
+        self.clock = clock
+        self.wrongs = health.Wrongs()
+        self._config = config
+        self._state = State(folder=config.archive.state)
+        self._alarms = alarms
+        self._started_at = started_at
+        self._schedule = Schedule(config, clock)
+        self._shared = _Shared(lambda: Workshop.opened(config, clock=clock))
+        self._notifier = Notifier(config.alarm, hook=wiring.check(config).alarm)
+        self._ping = Ping(config.alarm.ping, clock=clock) if config.alarm.ping else None
+        self._doing: dict[str, _Doing] = {}
+        self._feed_due = False
+        self._stopping = False
+        self._wake = asyncio.Event()
+        self._news = asyncio.Event()
+        self._looped_at = clock.monotonic()
+        self._left: word.Word | None = None
+
+    async def run(self) -> None:
+        """Look after the archive until cancelled."""
+        systemd.ready()
+        try:
+            async with asyncio.TaskGroup() as group:
+                try:
+                    group.create_task(self._look())
+                    group.create_task(self._judge())
+                    while True:
+                        self._looped_at = self.clock.monotonic()
+                        self._begin(group)
+                        self._leave_word()
+                        await self._rest()
+                finally:
+                    self._stopping = True
+        finally:
+            self._leave_word()
+
+    async def _rest(self) -> None:
+        """Until something is due, or was done; never for long: the clock on the wall may jump."""
+        now = self.clock.now()
+        waits = [(tick - now).total_seconds() for tick in self._schedule.next.values()]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(max(0.0, min(waits, default=LOOK)), LOOK)):
+                await self._wake.wait()
+        self._wake.clear()
+
+    # --- runs
+
+    def _begin(self, group: asyncio.TaskGroup) -> None:
+        """Begin what is due. A source that is still being looked at has had its tick."""
+        for name in self._schedule.due():
+            if name not in self._doing:
+                self._start(group, name, Ask(sources=(name,), feed=False))
+        if self._feed_due and FEED not in self._doing:
+            self._feed_due = False
+            self._start(group, FEED, Ask(collect=False))
+
+    def _start(self, group: asyncio.TaskGroup, what: str, ask: Ask) -> None:
+        doing = _Doing(what=what, since=self.clock.now(), moved_at=self.clock.monotonic())
+        self._doing[what] = doing
+        doing.task = group.create_task(self._run(doing, ask), name=f"run {what}")
+
+    async def _run(self, doing: _Doing, ask: Ask) -> None:
+        """One run from its beginning to its end; whatever goes wrong with it is a state."""
+        found: dict[str, str] = {}
+        try:
+            async with self._shared.entered() as workshop:
+                found = self._outcome(doing, await workshop.run(ask, doing.progress))
+                if ask.collect and not self._stopping:
+                    await self._see_what_is_left(workshop)
+        except ArchiveBusy as error:
+            found = {"the archive": str(error)}
+            for source in ask.sources:
+                self._schedule.soon(source, AGAIN)
+        except Exception as error:  # noqa: BLE001  # also a fault of our own: it ends this run, and nothing else
+            found = self._failure(doing, error)
+        finally:
+            del self._doing[doing.what]
+            self._wake.set()
+        if self._stopping:
+            return
+        self.wrongs.take(doing.what, found, self.clock.now())
+        self._news.set()
+        if ask.collect and self._ping and not self.wrongs.found(but=_INDEX):
+            await self._ping.send()
+
+    async def _see_what_is_left(self, workshop: Workshop) -> None:
+        """Whether there is something to feed. When there is not, what was wrong with feeding is so no more."""
+        if await workshop.backlog():
+            self._feed_due = True
+        elif FEED not in self._doing:
+            self.wrongs.take(FEED, {}, self.clock.now())
+
+    def _failure(self, doing: _Doing, error: Exception) -> dict[str, str]:
+        """What an error means that a run did not survive."""
+        if is_ours(error):
+            said = "; ".join(str(one) for one in leaves(error))
+            log.error("a run could not go on", extra={"run": doing.what, "because": said})
+            return {"the archive": said}
+        log.error("a fault of our own ended a run", extra={"run": doing.what}, exc_info=error)
+        [first, *_] = leaves(error)
+        return {"blinkarchive": redact(f"a fault of its own ended a run: {type(first).__name__}: {first}")}
+
+    def _outcome(self, doing: _Doing, report: RunReport) -> dict[str, str]:
+        """What was wrong with a run that came to its end; it is told in a line, and Blink's wish to be left alone is heeded."""
+        if report.stopped and doing.ended_at is None:
+            log.info("a run was stopped; the next one goes on from there", extra={"run": doing.what})
+            return {}
+        found = health.troubles(report)
+        if doing.ended_at is not None:
+            still = format_duration(self._config.serve.stalled_after)
+            found[f"run {doing.what}"] = f"nothing moved for {still}, so it was ended; the next tick begins anew"
+        if report.wait:
+            self._schedule.hold(SourceName(doing.what), min(report.wait, LONGEST_HOLD))
+        total = report.total
+        facts = {"run": doing.what, "listed": total.listed, "stored": total.stored, "bytes": total.bytes}
+        facts |= {"failed": total.failed + total.gave_up, "seconds": round(report.seconds, 1)}
+        level = logging.WARNING if found else logging.INFO if total.stored else logging.DEBUG
+        log.log(
+            level, "a run has ended", extra=facts | ({"wrong": "; ".join(f"{k}: {v}" for k, v in found.items())} if found else {})
+        )
+        return found
+
+    # --- looks
+
+    async def _look(self) -> None:
+        """See whether all goes on, and say so: to systemd, and to who asks for the status."""
+        pause = min(LOOK, systemd.watchdog_interval() or LOOK)
+        while True:
+            await self.clock.sleep(pause)
+            stuck = [doing.what for doing in self._doing.values() if not self._goes_on(doing)]
+            if not stuck and self.clock.monotonic() - self._looped_at < 4 * LOOK:
+                systemd.watchdog()
+            self._leave_word()
+
+    def _goes_on(self, doing: _Doing) -> bool:
+        """End a run in which nothing has moved for too long. False when it does not end, so that only a restart helps."""
+        now, mark = self.clock.monotonic(), doing.progress.mark
+        if doing.ended_at is not None:
+            return now - doing.ended_at < ENDING
+        if mark != doing.mark:
+            doing.mark, doing.moved_at = mark, now
+        elif now - doing.moved_at >= self._config.serve.stalled_after.total_seconds() and doing.task is not None:
+            log.error("nothing moves in a run; it is ended", extra={"run": doing.what})
+            doing.ended_at = now
+            doing.task.cancel()
+        return True
+
+    async def _judge(self) -> None:
+        """Look what is overdue, and tell people what they should know."""
+        asked_at = -CHECK
+        while True:
+            if self.clock.monotonic() - asked_at >= CHECK:
+                asked_at = self.clock.monotonic()
+                await self._ask_the_index()
+            now = self.clock.now()
+            findings = self.wrongs.worth_an_alarm(now, self._config.alarm.after)
+            await self._notifier.send(self._alarms.update(findings, now=now, remind_every=self._config.alarm.remind_every))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CHECK):
+                    await self._news.wait()
+            self._news.clear()
+
+    async def _ask_the_index(self) -> None:
+        """What is overdue, what was given up, what the cloud will soon delete."""
+        now, found, late = self.clock.now(), {}, {}
+        sinks = tuple(self._config.sinks)
+        try:
+            async with wiring.reading(self._config, clock=self.clock) as index:
+                good = await index.last_good()
+                late = dict(health.overdue(self._config, good, now=now, since=self._started_at))
+                found = dict(health.given_up(await index.summary(sinks)))
+                found |= health.expiring(await health.oldest(index, self._config), now)
+        except NothingArchived:
+            late = dict(health.overdue(self._config, health.NEVER, now=now, since=self._started_at))
+        except BlinkArchiveError as error:
+            late = {"the archive": str(error)}
+        self.wrongs.take(_INDEX, found, now)
+        self.wrongs.take("overdue", late, now)
+
+    def _leave_word(self) -> None:
+        now = self.clock.now()
+        found = self.wrongs.found()
+        doing = tuple(doing.word for doing in self._doing.values())
+        said = word.Word(
+            pid=os.getpid(),
+            started_at=self._started_at,
+            written_at=now,
+            config=str(self._config.file or ""),
+            doing=doing,
+            next={str(name): tick for name, tick in self._schedule.next.items()},
+            wrong=tuple(word.Wrong(where=where, what=what, since=self.wrongs.since(where)) for where, what in found.items()),
+            alarms=self._alarms.as_record(),
+        )
+        if self._left is not None and replace(self._left, written_at=now) == said:
+            if (now - self._left.written_at).total_seconds() < SILENCE:
+                return
+        else:
+            systemd.status(_in_a_line(said))
+        self._left = said
+        try:
+            word.leave(self._state.folder, said)
+        except OSError as error:
+            log.warning("the status cannot be written", extra={"because": error.strerror})
+
+
+def _in_a_line(said: word.Word) -> str:
+    doing = ", ".join(f"{one.what} ({one.stored} of {one.listed} stored)" for one in said.doing)
+    ticks = sorted((tick, name) for name, tick in said.next.items())
+    now = f"now {doing}" if doing else f"next {ticks[0][1]} at {ticks[0][0]:%H:%M} UTC" if ticks else "nothing to do"
+    return f"{len(said.wrong)} wrong ({said.wrong[0].where}); {now}" if said.wrong else f"all well; {now}"
+
+
+class _Shared:
+    """The workshop, open while anybody works in it, so that in between others may have the archive."""
+
+    def __init__(self, opening: Callable[[], AbstractAsyncContextManager[Workshop]]) -> None:
+        self._opening = opening
+        self._turn = asyncio.Lock()
+        self._stack = AsyncExitStack()
+        self._workshop: Workshop | None = None
+        self._users = 0
+
+    @asynccontextmanager
+    async def entered(self) -> AsyncIterator[Workshop]:
+        """Work in it. Raises what opening it raises."""
+        async with self._turn:
+            if self._workshop is None:
+                self._workshop = await self._stack.enter_async_context(self._opening())
+            workshop = self._workshop
+            self._users += 1
+        try:
+            yield workshop
+        finally:
+            await asyncio.shield(self._leave())
+
+    async def _leave(self) -> None:
+        async with self._turn:
+            self._users -= 1
+            if not self._users:
+                self._workshop = None
+                await self._stack.aclose()
