@@ -140,7 +140,6 @@ class Daemon:
         self._stopping = False
         self._wake = asyncio.Event()
         self._news = asyncio.Event()
-        self._looped_at = clock.monotonic()
         self._left: word.Word | None = None
 
     async def run(self) -> None:
@@ -149,12 +148,10 @@ class Daemon:
         try:
             async with asyncio.TaskGroup() as group:
                 try:
-                    group.create_task(self._look())
                     group.create_task(self._judge())
                     while True:
-                        self._looped_at = self.clock.monotonic()
                         self._begin(group)
-                        self._leave_word()
+                        self._look()
                         await self._rest()
                 finally:
                     self._stopping = True
@@ -166,7 +163,7 @@ class Daemon:
         now = self.clock.now()
         waits = [(tick - now).total_seconds() for tick in self._schedule.next.values()]
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(max(0.0, min(waits, default=LOOK)), LOOK)):
+            async with asyncio.timeout(max(0.0, min([*waits, LOOK, systemd.watchdog_interval() or LOOK]))):
                 await self._wake.wait()
         self._wake.clear()
 
@@ -249,15 +246,12 @@ class Daemon:
 
     # --- looks
 
-    async def _look(self) -> None:
+    def _look(self) -> None:
         """See whether all goes on, and say so: to systemd, and to who asks for the status."""
-        pause = min(LOOK, systemd.watchdog_interval() or LOOK)
-        while True:
-            await self.clock.sleep(pause)
-            stuck = [doing.what for doing in self._doing.values() if not self._goes_on(doing)]
-            if not stuck and self.clock.monotonic() - self._looped_at < 4 * LOOK:
-                systemd.watchdog()
-            self._leave_word()
+        stuck = [doing.what for doing in self._doing.values() if not self._goes_on(doing)]
+        if not stuck:
+            systemd.watchdog()
+        self._leave_word()
 
     def _goes_on(self, doing: _Doing) -> bool:
         """End a run in which nothing has moved for too long. False when it does not end, so that only a restart helps."""

@@ -82,7 +82,7 @@ class House:
         began = self.clock.monotonic()
         while not so():
             assert self.clock.monotonic() - began < longest, "it never came to be"
-            await self.clock.sleep(10)
+            await self.clock.sleep(20)
         return self.clock.monotonic() - began
 
     @property
