@@ -242,7 +242,8 @@ class Index:
 
     async def ripe(self, clips: Sequence[ClipId], sinks: Sequence[SinkName], *, stored_before: datetime) -> list[Standing]:
         """Those of the clips that may be deleted at their source as far as the index knows, oldest recording first: every one of
-        the sinks holds them, has held them since that time at the latest, and says so in a catalogue.
+        the sinks holds them, has held them since that time at the latest, and says so in a catalogue. A copy that seems to be
+        older than its clip was stored by a wrong clock, and is never old enough.
 
         Not a clip that is still listed although its deletion was accepted three times, for a day after the last time; and not
         one of a stick that had an equal one beside it: what is listed under its id now may be the other.

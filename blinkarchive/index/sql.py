@@ -55,6 +55,9 @@ REASONS_COUNTED = 100
 TWINS_APART = timedelta(seconds=2)
 """How far apart the cloud and a module may say that a camera recorded the same."""
 
+CLOCKS_APART = timedelta(hours=1)
+"""How much earlier than it was recorded a copy may seem to be stored: our clock and Blink's are two."""
+
 STUBBORN_WAIT = timedelta(days=1)
 """How long a clip is left alone that is stubborn in being listed."""
 
@@ -367,12 +370,15 @@ class Sql:
             numbers = self._numbers(connection, sinks)
             if not sinks or None in numbers.values():
                 return []
+            recorded = sa.type_coerce(copy.c.recorded_at, sa.BigInteger)
             proven = sa.select(sa.func.count()).where(
                 copy.c.clip == clip.c.n,
                 copy.c.sink.in_(_SINKS),
                 is_state(State.STORED),
                 copy.c.catalogue.is_not(None),
                 copy.c.stored_at <= stored_before,
+                # Stored before it was recorded: our clock was wrong then, and nobody knows how long ago that is.
+                sa.type_coerce(copy.c.stored_at, sa.BigInteger) >= recorded - CLOCKS_APART // timedelta(microseconds=1),
             )
             stubborn = sa.exists().where(
                 deletion.c.clip == clip.c.n,

@@ -109,6 +109,8 @@ class Deletions:
         self._dry_run = dry_run
         self._would = would
         self._listings: dict[Place, _Listing] = {}
+        #: What was to be deleted and was not, each once.
+        self._not_deleted: set[str] = set()
 
     # --- while sources are listed
 
@@ -172,12 +174,15 @@ class Deletions:
         """Delete what is ripe at each source whose listing went to its end. A stop ends it at once: the next run finds out
         what became of the clip in hand.
         """
-        if not all(name in self._lanes and (self._dry_run or not self._lanes[name].closed) for name in self._every_sink):
-            return
         for (account, source), listing in self._listings.items():
             rule = self._rules.get(source)
-            if rule is not None and listing.ended and listing.ripe and self._clocks_agree(account, source):
+            wanted = rule is not None and listing.ended and listing.ripe
+            if rule is not None and wanted and self._all_sinks_open() and self._clocks_agree(account, source):
                 await self._of_source(account, source, rule, listing)
+
+    def _all_sinks_open(self) -> bool:
+        """Whether every sink of the archive is in this run, and open; a dry run opens none."""
+        return all(name in self._lanes and (self._dry_run or not self._lanes[name].closed) for name in self._every_sink)
 
     def _clocks_agree(self, account: str, source: SourceName) -> bool:
         skew = self._skew[account]()
@@ -186,7 +191,8 @@ class Deletions:
         because = (
             "Blink did not say what time it is" if skew is None else f"this machine's clock and Blink's are {abs(skew)} apart"
         )
-        self._progress.deletions_failed += 1
+        self._not_deleted.add(f"{account}, {source}")
+        self._progress.deletions_failed = len(self._not_deleted)
         self._progress.trouble(f"account {account}, {source}", f"nothing is deleted there: {because}")
         return False
 
@@ -201,7 +207,7 @@ class Deletions:
                 self._progress.would_delete.append(ref.clip.id)
                 self._would(standing)
                 continue
-            if not self._clocks_agree(account, source):
+            if not (self._all_sinks_open() and self._clocks_agree(account, source)):
                 return
             error = await self._one(ref, standing)
             if error is None:
@@ -264,5 +270,6 @@ class Deletions:
         return standing.held if sound else ()
 
     def _failed(self, clip: ClipId, what: str) -> None:
-        self._progress.deletions_failed += 1
+        self._not_deleted.add(clip)
+        self._progress.deletions_failed = len(self._not_deleted)
         self._progress.trouble(f"clip {clip}", what)

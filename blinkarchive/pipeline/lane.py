@@ -233,13 +233,18 @@ class Lane:
         """
         if self.closed:
             raise SinkClosed(self.closed)
-        async with self._guarded(), asyncio.timeout(self._deadline):
-            if await self._holds(copy.key, copy.size, copy.sha256):
-                return True
-            known, found = await memory.sink_id(self.name), await self._marker()
-            if known is None or known != found:
-                raise SinkUnavailable(f"sink {self.name}: it has lost its marker {MARKER} meanwhile. Is the disk still mounted?")
-            return False
+        try:
+            async with self._guarded(), asyncio.timeout(self._deadline):
+                held = await self._holds(copy.key, copy.size, copy.sha256)
+                known, found = (None, None) if held else (await memory.sink_id(self.name), await self._marker())
+        except (Unavailable, PluginError) as error:
+            self._strike(error)
+            raise
+        if not held and (known is None or known != found):
+            self.close(f"it has lost its marker {MARKER} in the middle of the run. Is the disk still mounted?")
+            raise SinkUnavailable(f"sink {self.name}: {self.closed}")
+        self._strikes = 0
+        return held
 
     async def _holds(self, key: Key, size: int, sha256: str) -> bool:
         """Whether the stored bytes are those of this size and hash: by the hash the sink computes of them, else read back."""

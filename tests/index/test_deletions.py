@@ -88,6 +88,15 @@ async def test_the_copy_that_was_stored_last_counts(index: Index) -> None:
     assert await ripe(index, clip(1), late=-1) == [clip(1).id]
 
 
+async def test_a_copy_that_a_wrong_clock_made_older_than_its_clip_is_never_old_enough(index: Index) -> None:
+    await index.lacking([clip(1), clip(2)], BOTH, name)
+    for one, hours in ((clip(1), 1), (clip(2), 1.1)):
+        for sink in BOTH:
+            await index.record(copy(one, sink, stored_at=one.recorded_at - timedelta(hours=hours)))
+            await index.catalogued(sink, [one.id], Key("catalog/x.jsonl"))
+    assert await ripe(index, clip(1), clip(2)) == [clip(1).id]
+
+
 async def test_what_was_lost_or_left_out_is_not_ripe(index: Index) -> None:
     await stored(index, [clip(1), clip(2)], *BOTH)
     await index.lost(clip(1).id, NAS, "gone")

@@ -306,6 +306,21 @@ async def test_a_disk_that_goes_in_the_middle_of_a_run_loses_nothing(house: Hous
     assert MARKER not in nas.objects
 
 
+async def test_a_sink_that_cannot_say_anything_is_not_asked_for_ever(house: House) -> None:
+    cloud = Cloud(house, list(range(20)))
+    await cloud.run()
+    house.clock.advance(WEEK + 60)
+    asked: list[Key] = []
+
+    async def stat(key: Key) -> Stored | None:
+        asked.append(key)
+        raise SinkUnavailable("no answer")
+
+    house.sinks["offsite"].stat = stat  # type: ignore[method-assign]  # a fault
+    report = await cloud.run()
+    assert (cloud.asked, len(asked), report.deletions_failed) == ([], 5, 5)
+
+
 async def test_the_copies_are_asked_for_at_that_very_moment(house: House, cloud: Cloud) -> None:
     """A copy that goes while others are being deleted is found out."""
     nas = house.sinks["nas"]
