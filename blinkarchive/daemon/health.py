@@ -63,6 +63,7 @@ def troubles(report: RunReport) -> dict[str, str]:
                 found.setdefault(where, what)
         if not found:
             found["sources"] = "a listing ended early"
+    found |= {where: what for where, what in said.items() if where.startswith("plugin ")}
     if not found:
         for name, tally in report.sinks.items():
             if tally.failed:
@@ -94,8 +95,8 @@ def overdue(
     `since` is when somebody began to look: what never had a good run is as old as that, or overdue at once when it is None.
     `longest` takes the place of what follows from how often each source is looked at.
     """
-    ages = {name: longest or longest_age(config, source, now) for name, source in config.sources.items()}
-    most = max(ages.values(), default=SHORTEST_AGE)
+    ages = {name: longest_age(config, source, now) if longest is None else longest for name, source in config.sources.items()}
+    most = max(ages.values(), default=SHORTEST_AGE if longest is None else longest)
     asked: list[tuple[str, datetime | None, timedelta]] = [
         *((f"source {name}", last_good.sources.get(name), age) for name, age in ages.items()),
         *((f"account {name}", last_good.accounts.get(name), most) for name in config.accounts),

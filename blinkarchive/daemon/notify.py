@@ -189,7 +189,7 @@ def _read(ref: SecretRef) -> Secret:
 
 
 def _log(alarm: Alarm) -> None:
-    facts = {"where": alarm.where, "what": alarm.what, "since": alarm.since.isoformat()}
+    facts = {"where": alarm.where, "what": alarm.what, "since": f"{alarm.since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
     match alarm.change:
         case AlarmChange.RAISED:
             log.warning("an alarm: something is wrong", extra=facts)

@@ -68,7 +68,11 @@ async def serve(load: Callable[[], Config], *, reloads: asyncio.Event, clock: Cl
             daemon = Daemon(config, clock=clock, alarms=alarms, started_at=started_at)
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(daemon.run())
-                config = await _next_config(load, config, reloads, daemon)
+                try:
+                    config = await _next_config(load, config, reloads, daemon)
+                except asyncio.CancelledError:
+                    systemd.stopping()
+                    raise
                 running.cancel()
             log.info("the config was read anew", extra={"file": str(config.file)})
 

@@ -11,6 +11,9 @@ import socket
 import time
 from contextlib import suppress
 
+PATIENCE = 0.2
+"""How long a word may wait for room, in seconds: ten wait for systemd at most, and the service must go on when it takes none."""
+
 
 def ready() -> None:
     """The service has started; or has taken in its new config."""
@@ -54,5 +57,5 @@ def tell(**variables: object) -> None:
         return
     lines = "\n".join(f"{name}={value}" for name, value in variables.items())
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-        out.setblocking(False)  # a full queue must not stop the service
+        out.settimeout(PATIENCE)
         out.sendto(lines.encode(errors="replace"), "\0" + address[1:] if address[0] == "@" else address)

@@ -112,7 +112,7 @@ async def test_the_log_is_always_told(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.WARNING, logging.INFO]
     assert lines[0] == (
         "WARNING blinkarchive.daemon.notify: an alarm: something is wrong "
-        'where="sink nas" what="its marker is missing" since=2026-03-01T08:34:59+00:00'
+        'where="sink nas" what="its marker is missing" since=2026-03-01T08:34:59Z'
     )
 
 

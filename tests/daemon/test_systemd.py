@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,9 +95,29 @@ def test_without_anybody_who_listens_nothing_happens(monkeypatch: pytest.MonkeyP
 
 def test_a_manager_that_reads_nothing_does_not_stop_the_service(manager: Systemd) -> None:
     began = time.monotonic()
-    for _ in range(3000):
-        systemd.status("x" * 1000)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as full, pytest.raises(BlockingIOError):
+        full.setblocking(False)
+        for _ in range(100_000):
+            full.sendto(b"x" * 1000, os.environ["NOTIFY_SOCKET"])
+    systemd.ready()
+    systemd.watchdog()
     assert time.monotonic() - began < 5
+
+
+def test_a_word_waits_a_moment_for_room(manager: Systemd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systemd, "PATIENCE", 30.0)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as full, pytest.raises(BlockingIOError):
+        full.setblocking(False)
+        for _ in range(100_000):
+            full.sendto(b"x", os.environ["NOTIFY_SOCKET"])
+    reader = threading.Timer(0.1, manager.heard)
+    reader.start()
+    systemd.ready()
+    reader.join()
+    heard = manager.heard()
+    while heard == "x":
+        heard = manager.heard()
+    assert heard == "READY=1"
 
 
 @pytest.mark.parametrize(

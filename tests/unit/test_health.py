@@ -68,6 +68,9 @@ class TestTroublesOfARun:
         said = (trouble("sink nas", "not mounted"), trouble("sink nas", "closed"))
         assert troubles(report(sinks_failed=(NAS,), troubles=said)) == {"sink nas": "not mounted"}
 
+    def test_a_plugin_that_failed_is_told(self) -> None:
+        assert troubles(report(troubles=(trouble("plugin mail", "it raised"),))) == {"plugin mail": "it raised"}
+
     def test_clips_that_are_not_stored_are_told_when_nothing_else_explains_them(self) -> None:
         sinks = {NAS: Tally(listed=3, stored=1, failed=2)}
         assert troubles(report(sinks=sinks)) == {"sink nas": "2 clips are not stored there yet; `blinkarchive status` says why"}

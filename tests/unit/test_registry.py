@@ -79,7 +79,7 @@ def blinkarchive_run_finished(report):
 
 @hookimpl
 def blinkarchive_alarm(alarm):
-    heard.append(alarm)
+    heard.append(("alarm", alarm))
     fate()
 """
 
@@ -294,7 +294,7 @@ async def test_hooks_are_told_the_facts_in_a_thread_of_their_own(site: Site) -> 
     await registry.run_finished(REPORT)
     await registry.alarm(ALARM)
     (clip, copy, thread), report, alarm = listener().heard
-    assert (clip, copy, report, alarm) == (CLIP, COPY, REPORT, ALARM)
+    assert (clip, copy, report, alarm) == (CLIP, COPY, REPORT, ("alarm", ALARM))
     assert thread is not threading.current_thread()
     assert registry.troubles == ()
 
@@ -387,5 +387,5 @@ async def test_an_alarm_reaches_every_plugin_whatever_another_makes_of_it(site: 
 
     listener("deaf_module").fate = fate
     await registry.alarm(ALARM)
-    assert listener().heard == [ALARM]
+    assert listener().heard == [("alarm", ALARM)]
     assert [trouble.where for trouble in registry.troubles] == ["plugin deaf"]
