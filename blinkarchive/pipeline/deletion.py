@@ -252,6 +252,7 @@ class Deletions:
         sound = {copy.sink for copy in standing.held} == set(self._every_sink)
         for copy in standing.held:
             try:
+                self._progress.verified += 1
                 held = await self._lanes[copy.sink].verify(copy, self._index)
             except BlinkArchiveError as error:
                 sound = False

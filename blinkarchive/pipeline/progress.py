@@ -56,6 +56,8 @@ class Progress:
         self.received = 0
         #: For how many seconds Blink asks to be left alone.
         self.wait = 0.0
+        #: Copies that were looked at before their clip was to be deleted at its source.
+        self.verified = 0
         self.deleted = 0
         self.deletions_failed = 0
         self.deletions_confirmed = 0
@@ -82,7 +84,8 @@ class Progress:
     @property
     def mark(self) -> tuple[object, ...]:
         """Differs from an earlier one when anything has moved since."""
-        return self.total.tally(), self.received, tuple(sink.tally() for sink in self.sinks.values()), self.listing
+        deletions = self.verified, self.deleted, self.deletions_failed
+        return self.total.tally(), self.received, tuple(sink.tally() for sink in self.sinks.values()), self.listing, deletions
 
     def fetched(self, account: str, source: SourceName, size: int) -> None:
         """Count bytes that came in."""

@@ -475,6 +475,15 @@ class TestReport:
             "troubles": [{"where": "sink nas", "what": "the sink is full"}],
         }
 
+    def test_progress_moves_while_copies_are_verified_and_clips_deleted(self) -> None:
+        progress, marks = Progress(), set()
+        for _ in range(3):
+            progress.verified += 1
+            marks.add(progress.mark)
+            progress.deleted += 1
+            marks.add(progress.mark)
+        assert len(marks) == 6
+
     def test_progress_tells_rate_and_time_left_once_the_listing_is_over(self) -> None:
         progress = Progress()
         progress.listed("home", SourceName.CLOUD, 100, [NAS])
