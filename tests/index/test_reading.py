@@ -287,7 +287,7 @@ async def test_a_good_run_is_good_for_each_account_source_and_sink_by_itself(ind
             troubles=(Trouble(where="sink cloud", what="offline"),),
         )
     )
-    await index.finished(report(3, accounts=accounts, sources=sources, sinks={NAS: Tally(gave_up=1)}, complete=False))
+    await index.finished(report(3, accounts=accounts, sources=sources, sinks={NAS: Tally(failed=1)}, complete=False))
     await index.finished(report(4, accounts=accounts, sources=sources, sinks=sinks, stopped=True))
     first, second = (T0 + timedelta(minutes=number, seconds=2.5) for number in (1, 2))
     good = await index.last_good()
