@@ -62,10 +62,10 @@ async def serve(load: Callable[[], Config], *, reloads: asyncio.Event, clock: Cl
     state.make()
     with held(state.serving, busy="another `blinkarchive serve` looks after this archive"):
         last = word.read(state.folder)
-        alarms = Alarms.from_record(last.alarms if last else None)
+        told: object = last.alarms if last else None
         started_at = clock.now()
         while True:
-            daemon = Daemon(config, clock=clock, alarms=alarms, started_at=started_at)
+            daemon = Daemon(config, clock=clock, alarms=Alarms.from_record(told), started_at=started_at)
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(daemon.run())
                 try:
@@ -74,6 +74,7 @@ async def serve(load: Callable[[], Config], *, reloads: asyncio.Event, clock: Cl
                     systemd.stopping()
                     raise
                 running.cancel()
+            told = daemon.told
             log.info("the config was read anew", extra={"file": str(config.file)})
 
 
@@ -134,6 +135,8 @@ class Daemon:
         self._config = config
         self._state = State(folder=config.archive.state)
         self._alarms = alarms
+        #: What people have been told. A stop in the middle of telling them leaves it as it was: they are told again.
+        self.told = alarms.as_record()
         self._started_at = started_at
         self._schedule = Schedule(config, clock)
         self._shared = _Shared(lambda: Workshop.opened(config, clock=clock))
@@ -280,6 +283,7 @@ class Daemon:
             now = self.clock.now()
             findings = self.wrongs.worth_an_alarm(now, self._config.alarm.after)
             await self._notifier.send(self._alarms.update(findings, now=now, remind_every=self._config.alarm.remind_every))
+            self.told = self._alarms.as_record()
             with suppress(TimeoutError):
                 async with asyncio.timeout(CHECK):
                     await self._news.wait()
@@ -314,7 +318,7 @@ class Daemon:
             doing=doing,
             next={str(name): tick for name, tick in self._schedule.next.items()},
             wrong=tuple(word.Wrong(where=where, what=what, since=self.wrongs.since(where)) for where, what in found.items()),
-            alarms=self._alarms.as_record(),
+            alarms=self.told,
         )
         if self._left is not None and replace(self._left, written_at=now) == said:
             if (now - self._left.written_at).total_seconds() < SILENCE:

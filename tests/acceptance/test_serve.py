@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from blinkarchive.simulator import World
 from tests.acceptance.conftest import Ended, House, Houses, ended, films
@@ -174,3 +175,49 @@ async def test_serve_needs_a_config_that_can_be_used(house_of: Houses) -> None:
         refused = await house("serve")
         assert (refused.code, '"0 0 30 2 *" never comes' in refused.err) == (2, True)
         assert not os.path.exists(house.folder / "state" / "serve.json")
+
+
+async def test_people_are_told_when_a_sink_goes_and_when_it_is_back_and_pinged_only_while_all_is_well(
+    house_of: Houses, tmp_path: Path
+) -> None:
+    heard: list[dict[str, str]] = []
+    pings: list[str] = []
+
+    async def take(request: web.Request) -> web.Response:
+        heard.append(await request.json())
+        return web.Response()
+
+    async def ping(request: web.Request) -> web.Response:
+        pings.append(request.path)
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/phone", take)
+    app.router.add_get("/alive", ping)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port, *_ = runner.addresses[0]
+        async with house_of(World.from_seed(3, clips=3)) as house:
+            house.environment |= {"PHONE": f"json://{host}:{port}/phone", "PING": f"http://{host}:{port}/alive"}
+            house.configure(more='[alarm]\nnotify = [{ env = "PHONE" }]\nping = { env = "PING" }\nafter = "0s"\n')
+            async with served(house) as process:
+                await until(lambda: len(pings) == 1)
+                away = house.nas.rename(tmp_path / "elsewhere")
+                process.send_signal(signal.SIGHUP)  # all sources are due at once
+                await until(lambda: len(heard) == 1)
+                assert heard[0]["title"] == "blinkarchive: sink nas"
+                assert len(pings) == 1
+                away.rename(house.nas)
+                for _ in range(2):  # it is over when it is missing for the second time
+                    before = len(pings)
+                    process.send_signal(signal.SIGHUP)
+                    await until(lambda so_many=before: len(pings) > so_many)  # type: ignore[misc]  # a default binds it
+                await until(lambda: len(heard) == 2)
+                assert (heard[1]["title"], heard[1]["type"]) == ("blinkarchive: sink nas (over)", "success")
+                said, _ = await stop(process)
+            assert str(port) not in said.err, "an address is a secret"
+    finally:
+        await runner.cleanup()

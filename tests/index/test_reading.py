@@ -294,3 +294,10 @@ async def test_a_good_run_is_good_for_each_account_source_and_sink_by_itself(ind
     assert good.accounts == {"home": second, "office": first}
     assert good.sources == {SourceName.CLOUD: second, SourceName.SYNC_MODULE: first}
     assert good.sinks == {NAS: second, CLOUD: first}
+
+
+async def test_a_clip_that_was_given_up_long_ago_spoils_no_run(index: Index) -> None:
+    await index.finished(report(1, sources={SourceName.SYNC_MODULE: Tally(listed=1, gave_up=1)}, sinks={NAS: Tally(gave_up=1)}))
+    good = await index.last_good()
+    assert set(good.sources) == {SourceName.SYNC_MODULE}
+    assert set(good.sinks) == {NAS}

@@ -95,4 +95,4 @@ def test_every_error_of_the_page_exists_and_every_error_of_a_source_is_on_it() -
         if theirs:
             assert getattr(blinkarchive.blink, theirs) is getattr(errors, ours)
     kinds = {name for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, errors.SourceError)}
-    assert {name for name in kinds if f"`{name}`" not in PAGE} == {"ListingIncomplete", "ModuleAway"}  # of sources alone
+    assert {name for name in kinds if f"`{name}`" not in PAGE} == {"ListingIncomplete", "ModuleAway"}
