@@ -320,7 +320,7 @@ async def test_a_manifest_that_was_taken_before_is_not_used_to_delete(source: Sy
     assert len(cloud.seen("POST", "/manifest/request")) == asked + 2
     assert len(hall.stick.clips) == 4
     with pytest.raises(ClipGone):
-        await fetched(second)  # the manifest that had it is remembered no more
+        await fetched(third)  # the manifest that had it is remembered no more
     assert await fetched(first) == truth(hall)[key(first)]
 
 

@@ -249,6 +249,8 @@ class TestErrors:
             ({"complete": False}, Exit.SOME_FAILED),
             ({"complete": False, "login_needed": ("home",)}, Exit.SIGN_IN),
             ({"sinks_failed": ("nas",)}, Exit.SOME_FAILED),
+            ({"deleted": 3, "deletions_confirmed": 2}, Exit.DONE),
+            ({"deleted": 3, "deletions_failed": 1}, Exit.SOME_FAILED),
             ({"total": Tally(listed=1, failed=1), "login_needed": ("home",), "stopped": True}, Exit.STOPPED),
         ],
     )
