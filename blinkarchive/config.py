@@ -53,6 +53,11 @@ def _not_empty(text: str) -> None:
         raise ValueError("must not be empty")
 
 
+def _no_empty_name(names: tuple[str, ...]) -> None:
+    if not all(name.strip() for name in names):
+        raise ValueError("a name must not be empty")
+
+
 def _moving(pace: Figures) -> None:
     if not pace.requests_per_second > 0 or pace.burst < 1 or pace.downloads < 1:
         raise ValueError("each figure must be more than 0")
@@ -143,9 +148,25 @@ class SourceConfig:
     #: By how much it is looked at later than that, at most, by chance: so that not all the world asks Blink at once.
     jitter: timedelta = timedelta(seconds=20)
 
+    #: Only of the sticks: whether a clip stays there whose twin, the same recording in the cloud, is stored in every sink.
+    skip_twins: bool = False
+
+    #: Whether a clip is deleted there once every sink holds it.
+    delete_after_archive: bool = False
+    #: The cameras whose clips are deleted, by name or id, letter for letter; none means all.
+    delete_cameras: tuple[str, ...] = field(default=(), metadata={"check": _no_empty_name})
+    #: How long the last of its copies must have been stored.
+    delete_grace: timedelta = timedelta(days=7)
+    #: The most that one run deletes there, for each account.
+    delete_limit: int = field(default=100, metadata={"check": _positive})
+
     def __post_init__(self) -> None:
         if self.every is not None and self.cron is not None:
             raise ValueError("every and cron say the same thing twice; keep one of them")
+        if self.delete_cameras and not self.delete_after_archive:
+            raise ValueError("delete_cameras without delete_after_archive = true deletes nothing: add that, or take it away")
+        if self.skip_twins and self.name is not SourceName.SYNC_MODULE:
+            raise ValueError("skip_twins is for [source.sync-module]: it is there that a clip is left to its twin in the cloud")
         if self.every is not None and self.jitter >= self.every:
             raise ValueError(f"jitter must be less than every ({format_duration(self.every)})")
 

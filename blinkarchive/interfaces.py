@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,12 +28,18 @@ class Body:
 class ClipRef:
     """A clip that was found just now, and the way to its bytes while this run lasts.
 
-    What passes (an address, a manifest's number) is closed over in `open` and is stored nowhere.
+    What passes (an address, a manifest's number) is closed over in `open` and `delete`, and is stored nowhere.
     `open()` may be called again after a failure. It raises `SourceError`, or `SinkError` when the bytes come from a sink.
     """
 
     clip: Clip
     open: Callable[[], AbstractAsyncContextManager[Body]]
+    #: Deletes the clip at its source: it, and never another one. It returns when that was accepted, and done as far as the source
+    #: tells; whether it is gone, a later listing shows. It raises `SourceError`: `ClipGone` when there is no such clip any more.
+    #: None when the clip cannot be deleted, or cannot be told from others for certain.
+    delete: Callable[[], Awaitable[None]] | None = None
+    #: Whether so many bytes may be this clip, by what is listed now: an id that lasts may have come to mean another clip.
+    fits: Callable[[int], bool] = lambda _: True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

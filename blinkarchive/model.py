@@ -193,6 +193,14 @@ class RunReport:
     stopped: bool = False
     #: For how many seconds Blink asked to be left alone when the run ended; 0 when it did not.
     wait: float = 0.0
+    #: Clips whose deletion at their source was asked for, and accepted.
+    deleted: int = 0
+    #: Clips that were to be deleted, and were not, for a reason that is among the troubles.
+    deletions_failed: int = 0
+    #: Clips whose deletion an earlier run had asked for, and that are gone from their source, as a whole listing has shown.
+    deletions_confirmed: int = 0
+    #: What would have been deleted, if it had not been a dry run.
+    would_delete: tuple[ClipId, ...] = ()
     #: Accounts that need a person to sign in.
     login_needed: tuple[str, ...] = ()
     #: Sinks that were away, full or broken when the run ended, whether a clip was waiting for them or not.

@@ -40,8 +40,11 @@ async def retry(
     clock: Clock,
     patience: Patience | None = None,
     pauses: Sequence[float] = PAUSES,
+    only: type[Transient] = Transient,
 ) -> T:
     """Do the work, again after a pause when it fails with a `Transient`, and raise the last failure.
+
+    `only` is for work that must not be done twice: of the passing faults, the kind that says it was not done.
 
     A wait that the other side asked for (`retry_after`) takes the place of a shorter pause, clamped to
     1 to 60 seconds. Throttling is no attempt where there is `patience`: it is waited for until that is spent.
@@ -50,7 +53,7 @@ async def retry(
     while True:
         try:
             return await work()
-        except Transient as error:
+        except only as error:
             wait = left[0] if left else 0.0
             if error.retry_after is not None:
                 wait = min(max(wait, error.retry_after, SHORTEST_WAIT), LONGEST_WAIT)

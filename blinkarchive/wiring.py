@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -34,6 +35,7 @@ from blinkarchive.model import ClipId, RunReport, SinkName, SourceName, Standing
 from blinkarchive.pace import Pace
 from blinkarchive.pipeline.archive import Archive, Ask
 from blinkarchive.pipeline.catalog import catalogue
+from blinkarchive.pipeline.deletion import Deletions, Rule
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.lock import held
 from blinkarchive.pipeline.naming import Namer
@@ -98,13 +100,16 @@ async def run(
     *,
     clock: Clock | None = None,
     planned: Callable[[Standing], None] = lambda _: None,
+    would_delete: Callable[[Standing], None] = lambda _: None,
 ) -> RunReport:
-    """One pass of the pipeline: what is new comes into every sink.
+    """One pass of the pipeline: what is new comes into every sink, and what the owner wants deleted at its source is.
+
+    In a dry run `planned` is told of each clip that would be fetched, and `would_delete` of each that would be deleted.
 
     A stop (cancellation) ends it early with a report of what was done. Raises `ArchiveBusy`, `ConfigError`, `IndexUnusable`.
     """
     async with Workshop.opened(config, clock=clock or Clock(), dry_run=ask.dry_run, sinks=ask.sinks) as workshop:
-        return await workshop.run(ask, progress, planned=planned)
+        return await workshop.run(ask, progress, planned=planned, would_delete=would_delete)
 
 
 def check(config: Config) -> Registry:
@@ -164,12 +169,19 @@ class Workshop:
         page = await self.index.backlog(tuple(self.config.sinks)) if len(self.config.sinks) > 1 else []
         return any(standing.clip.id not in self.in_hand for standing in page)
 
-    async def run(self, ask: Ask, progress: Progress, *, planned: Callable[[Standing], None] = lambda _: None) -> RunReport:
+    async def run(
+        self,
+        ask: Ask,
+        progress: Progress,
+        *,
+        planned: Callable[[Standing], None] = lambda _: None,
+        would_delete: Callable[[Standing], None] = lambda _: None,
+    ) -> RunReport:
         """One pass of the pipeline; several may go on at once, each with sources of its own.
 
         A stop (cancellation) ends it early with a report of what was done. Raises `ConfigError`.
         """
-        return await _Run(self, ask, progress, planned).through()
+        return await _Run(self, ask, progress, planned, would_delete).through()
 
 
 @asynccontextmanager
@@ -186,7 +198,14 @@ async def _index(state: State, clock: Clock, *, dry_run: bool) -> AsyncIterator[
 class _Run:
     """One run, put together from the config."""
 
-    def __init__(self, workshop: Workshop, ask: Ask, progress: Progress, planned: Callable[[Standing], None]) -> None:
+    def __init__(
+        self,
+        workshop: Workshop,
+        ask: Ask,
+        progress: Progress,
+        planned: Callable[[Standing], None],
+        would_delete: Callable[[Standing], None],
+    ) -> None:
         self._workshop = workshop
         self._config = workshop.config
         self._clock = workshop.clock
@@ -196,6 +215,9 @@ class _Run:
         self._ask = ask
         self._progress = progress
         self._planned = planned
+        self._would_delete = would_delete
+        #: How far Blink's clock is ahead of ours, for each account that is signed in.
+        self._skew: dict[str, Callable[[], timedelta | None]] = {}
         self._began = self._clock.now()
         self._patience: defaultdict[str, Patience] = defaultdict(Patience)
         self._name = f"{self._began:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
@@ -228,6 +250,22 @@ class _Run:
 
     async def _pass(self, stack: AsyncExitStack, openings: Mapping[SinkName, Opening | PluginError]) -> None:
         lanes = await self._lanes(stack, openings)
+        deletions = Deletions(
+            index=self._index,
+            lanes=lanes,
+            every_sink=tuple(self._config.sinks),
+            clock=self._clock,
+            progress=self._progress,
+            rules={
+                name: Rule(grace=source.delete_grace, limit=source.delete_limit, cameras=source.delete_cameras)
+                for name, source in self._config.sources.items()
+                if source.delete_after_archive
+            },
+            skew=self._skew,
+            in_hand=self._workshop.in_hand,
+            dry_run=self._ask.dry_run,
+            would=self._would_delete,
+        )
         archive = Archive(
             index=self._index,
             spool=self._spool,
@@ -240,6 +278,9 @@ class _Run:
             stored=self._registry.clip_stored,
             planned=self._planned,
             in_flight=self._config.archive.in_flight,
+            every_sink=tuple(self._config.sinks),
+            skip_twins=any(source.skip_twins for source in self._config.sources.values()),
+            deletions=deletions,
             in_hand=self._workshop.in_hand,
         )
         try:
@@ -251,6 +292,7 @@ class _Run:
                 for lane in lanes:
                     if not lane.closed:
                         await self._catalogue(lane)
+            await deletions.run()
         finally:
             for lane in lanes:
                 if lane.closed and not self._ask.dry_run:
@@ -296,6 +338,7 @@ class _Run:
                 if isinstance(error, LoginNeeded):
                     self._progress.login_needed.append(account.name)
                 continue
+            self._skew[account.name] = _skew_of(blink)
             if SourceName.CLOUD in wanted:
                 sources.append(MediaList(account.name, blink, pace=pace, patience=patience, clock=self._clock))
             if SourceName.SYNC_MODULE in wanted:
@@ -331,6 +374,10 @@ def _wanted(asked: Sequence[T], there: Iterable[T], what: str) -> list[T]:
             there_is = ", ".join(map(str, known)) or "none"
             raise ConfigError(f'there is no {what} "{name}" in the config; there is {there_is}')
     return [name for name in known if name in asked or not asked]
+
+
+def _skew_of(blink: Client) -> Callable[[], timedelta | None]:
+    return lambda: blink.skew
 
 
 def _servers(account: AccountConfig) -> Endpoints:

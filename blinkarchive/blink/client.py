@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,7 @@ class Client:
         request. `on_refresh` is called with new tokens, after they were saved.
         """
         servers, clock = servers or Endpoints(), clock or Clock()
-        http = Http(servers, session=session, deadlines=deadlines, before_request=before_request, ca_file=ca_file)
+        http = Http(servers, session=session, deadlines=deadlines, before_request=before_request, ca_file=ca_file, clock=clock)
         kept = tokens if isinstance(tokens, Memory) else TokenFile(tokens, files=files)
         attempts = tokens if isinstance(tokens, Memory) else Attempts(tokens, clock=clock, files=files)
         async with http, Session(http, servers, kept, clock=clock, on_refresh=on_refresh) as signed_in:
@@ -165,6 +165,11 @@ class Client:
         self._attempts.forget_waiting()
 
     # The account
+
+    @property
+    def skew(self) -> timedelta | None:
+        """How far Blink's clock is ahead of this machine's, as its last answer said; None while that is not known."""
+        return self._http.skew
 
     async def account_id(self) -> int:
         """The account's number."""

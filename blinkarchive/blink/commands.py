@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from blinkarchive.blink import endpoints, wire
 from blinkarchive.blink.session import Session
 from blinkarchive.clock import Clock
-from blinkarchive.errors import CommandFailed, CommandUnfinished
+from blinkarchive.errors import Busy, CommandFailed, CommandUnfinished
 from blinkarchive.retry import retry
 
 log = logging.getLogger(__name__)
@@ -45,21 +45,32 @@ class Commands:
         async with self._turns[network]:
             yield
 
-    async def run(self, target: str, *, network: int, what: str, json: object | None = None) -> wire.Command:
-        """Ask, and wait until it is done.
+    async def run(
+        self, target: str, *, network: int, what: str, json: object | None = None, pauses: Sequence[float] = BUSY_PAUSES
+    ) -> wire.Command:
+        """Ask, and wait until it is done. `pauses` are between attempts while the module is busy.
 
         Raises `Busy` when the module stays busy with what others asked, `CommandFailed`, `CommandUnfinished`, or another
         `SourceError`.
         """
         async with self.turn(network):
-            command = await self.ask(target, what=what, json=json)
+            command = await self.ask(target, what=what, json=json, pauses=pauses)
             await self.wait(command, network=network, what=what)
             return command
 
-    async def ask(self, target: str, *, what: str, json: object | None = None) -> wire.Command:
-        """Ask, patiently while the module is busy, and wait no longer than that: what is given back was accepted."""
+    async def ask(
+        self, target: str, *, what: str, json: object | None = None, pauses: Sequence[float] = BUSY_PAUSES
+    ) -> wire.Command:
+        """Ask, patiently while the module is busy, and wait no longer than that: what is given back was accepted.
+
+        Only a module that is busy has certainly not accepted it, and is asked again. After any other failure, such as an answer
+        that was lost, what was asked for may be under way, and to ask for it twice may be to do it twice: that is raised.
+        """
         return await retry(
-            lambda: self._session.post(target, wire.command, what=what, json=json), clock=self._clock, pauses=BUSY_PAUSES
+            lambda: self._session.post(target, wire.command, what=what, json=json),
+            clock=self._clock,
+            pauses=pauses,
+            only=Busy,
         )
 
     async def wait(

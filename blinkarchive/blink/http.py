@@ -7,6 +7,8 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -17,6 +19,7 @@ from yarl import URL
 
 from blinkarchive.blink.endpoints import Endpoints
 from blinkarchive.blink.exchange import MAX_HOPS, REDIRECTS, Answer, Flow, Request, shown
+from blinkarchive.clock import Clock
 from blinkarchive.errors import BadClip, ForeignHost, ServerTrouble, SourceError, Unreachable
 from blinkarchive.secret import redact
 
@@ -77,7 +80,11 @@ class Http:
         deadlines: Deadlines | None = None,
         before_request: Callable[[], Awaitable[None]] | None = None,
         ca_file: Path | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or Clock()
+        #: When the last answer was given by the clock of who gave it, and when it came by our monotonic one.
+        self._dated: tuple[datetime, float] | None = None
         self._servers = servers
         self._given = session
         self._session = session
@@ -100,6 +107,14 @@ class Http:
             await self._session.close()
         self._session = self._given
 
+    @property
+    def skew(self) -> timedelta | None:
+        """How far the other side's clock is ahead of ours, to a second or so; None when its last answer did not say."""
+        if self._dated is None:
+            return None
+        date, came = self._dated
+        return date + timedelta(seconds=self._clock.monotonic() - came) - self._clock.now()
+
     async def run(self, flow: Flow[T]) -> T:
         """Carry out a conversation, and return what it was for."""
         try:
@@ -120,6 +135,8 @@ class Http:
         await self._may_send(request)
         try:
             async with self._send(request, whole=self._deadlines.whole) as response:
+                date = _date(response.headers.get("Date", ""))
+                self._dated = None if date is None else (date, self._clock.monotonic())
                 return _answer(response, await _bounded(response, request.what))
         except FOREIGN as error:
             failure = told(error, request.what)
@@ -216,6 +233,15 @@ class Http:
             read_bufsize=READ_BUFFER,
         ) as response:
             yield response
+
+
+def _date(text: str) -> datetime | None:
+    """The time that a header tells; None for what makes no sense."""
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _answer(response: aiohttp.ClientResponse, body: bytes) -> Answer:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from blinkarchive.blink import endpoints, wire
-from blinkarchive.blink.commands import LONGEST, POLL, Commands, Polls
+from blinkarchive.blink.commands import BUSY_PAUSES, LONGEST, POLL, Commands, Polls
 from blinkarchive.blink.session import Session
 from blinkarchive.blink.wire import LocalClip, Manifest, StorageStatus, SyncModule
 from blinkarchive.clock import Clock
@@ -65,11 +65,15 @@ class LocalStorage:
         async with self._session.media(await self._clip(manifest, clip), what=f"{self._what}: clip {clip.id}") as body:
             yield body
 
-    async def delete(self, manifest: Manifest, clip: LocalClip) -> None:
-        """Delete a clip. The module has said that it did: whether it is gone, the next manifest tells."""
+    async def delete(self, manifest: Manifest, clip: LocalClip, *, pauses: Sequence[float] = BUSY_PAUSES) -> None:
+        """Delete a clip. The module has said that it did: whether it is gone, the next manifest tells.
+
+        `pauses` are between attempts while the module is busy. Without any, who asks again can do so with a manifest of then: a
+        module that starts anew is busy too, and has other numbers afterwards.
+        """
         target = endpoints.local_deletion(await self._base(), manifest.id, clip.id)
         what = f"{self._what}: the deletion of clip {clip.id}"
-        await self._commands.run(target, network=self.module.network_id, what=what)
+        await self._commands.run(target, network=self.module.network_id, what=what, pauses=pauses)
 
     async def _base(self) -> str:
         return endpoints.local_storage(await self._session.account_id(), self.module.network_id, self.module.id)

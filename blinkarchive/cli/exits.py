@@ -18,7 +18,7 @@ class Exit(IntEnum):
     USAGE = 2
     """The command line or the config cannot be used."""
     SOME_FAILED = 3
-    """Some clips or sinks failed; what is stored is stored, and the next run tries again."""
+    """Some clips, deletions or sinks failed; what is stored is stored, and the next run tries again."""
     SIGN_IN = 4
     """An account needs a person to sign in: `blinkarchive login`."""
     BUSY = 5
@@ -41,7 +41,8 @@ def exit_for_report(report: RunReport) -> Exit:
         return Exit.STOPPED
     if report.login_needed:
         return Exit.SIGN_IN
-    if report.total.failed or report.total.gave_up or report.sinks_failed or not report.complete:
+    lacking = report.total.failed + report.total.gave_up + report.deletions_failed
+    if lacking or report.sinks_failed or not report.complete:
         return Exit.SOME_FAILED
     return Exit.DONE
 

@@ -22,13 +22,20 @@ MOST_TROUBLES = 12
 """So many troubles are said to a person; a program gets them all."""
 
 
-async def archived(config: Config, ask: Ask, *, quiet: bool, planned: Callable[[Standing], None] = lambda _: None) -> RunReport:
+async def archived(
+    config: Config,
+    ask: Ask,
+    *,
+    quiet: bool,
+    planned: Callable[[Standing], None] = lambda _: None,
+    would_delete: Callable[[Standing], None] = lambda _: None,
+) -> RunReport:
     """Run the pipeline; a person at a terminal sees how far it is."""
     from blinkarchive import wiring
 
     progress = Progress()
     async with _shown(progress, enabled=not quiet and is_terminal(sys.stderr)):
-        return await wiring.run(config, ask, progress, planned=planned)
+        return await wiring.run(config, ask, progress, planned=planned, would_delete=would_delete)
 
 
 @asynccontextmanager
@@ -94,6 +101,10 @@ def as_record(report: RunReport) -> dict[str, object]:
         "started_at": iso(report.started_at),
         **asdict(report.total),
         **seconds,
+        "deleted": report.deleted,
+        "deletions_confirmed": report.deletions_confirmed,
+        "deletions_failed": report.deletions_failed,
+        "would_delete": list(report.would_delete),
         "complete": report.complete,
         "stopped": report.stopped,
         "login_needed": list(report.login_needed),
@@ -112,6 +123,7 @@ def summary(report: RunReport, *, dry_run: bool = False) -> list[str]:
         _head(report, dry_run),
         *([] if dry_run else _sinks(report)),
         *_left_out(report),
+        *_deletions(report),
         *_troubles(report),
         *_next_steps(report),
     ]
@@ -136,7 +148,8 @@ def _how_it_ended(report: RunReport, dry_run: bool) -> str:
         return "A dry run, nothing was changed"
     if report.stopped:
         return f"Stopped after {length(report.seconds)}"
-    whole = report.complete and not (report.login_needed or report.sinks_failed or report.total.failed or report.total.gave_up)
+    lacking = report.total.failed + report.total.gave_up + report.deletions_failed
+    whole = report.complete and not (report.login_needed or report.sinks_failed or lacking)
     return f"{'Done' if whole else 'Ended, not all done,'} in {length(report.seconds)}"
 
 
@@ -152,6 +165,16 @@ def _sinks(report: RunReport) -> list[str]:
 def _left_out(report: RunReport) -> list[str]:
     told = ", ".join(f"{number:,} {reason}" for reason, number in sorted(report.excluded.items()) if reason != DRY_RUN)
     return [f"  left out: {told}"] if told else []
+
+
+def _deletions(report: RunReport) -> list[str]:
+    told = [
+        (report.deleted, "deleted at the source"),
+        (report.deletions_confirmed, "deleted before and gone now"),
+        (report.deletions_failed, "not deleted after all"),
+        (len(report.would_delete), "would be deleted at the source, if every copy proves good then"),
+    ]
+    return [f"  {number:,} {what}" for number, what in told if number]
 
 
 def _troubles(report: RunReport) -> list[str]:
@@ -175,9 +198,10 @@ def _also(number: int, what: str) -> str:
     return f", {number:,} {what}" if number else ""
 
 
-def clip_line(standing: Standing) -> str:
-    """One clip for a person: when, where, from which source, how large, and which sinks hold it."""
+def clip_line(standing: Standing, *, twin: bool = False) -> str:
+    """One clip for a person: when, where, from which source, how large, which sinks hold it, and whether it has a twin."""
     clip = standing.clip
     where = ", ".join(copy.sink for copy in standing.held) or "-"
     held = size(standing.held[0].size) if standing.held else "-"
-    return f"{moment(clip.recorded_at)}  {printable(clip.camera):<20}  {clip.source:<11}  {held:>7}  {where}"
+    too = "  twin" if twin else ""
+    return f"{moment(clip.recorded_at)}  {printable(clip.camera):<20}  {clip.source:<11}  {held:>7}  {where}{too}"

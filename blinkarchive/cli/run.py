@@ -25,7 +25,7 @@ from blinkarchive.pipeline.archive import Ask
     help="Only this source; repeatable.",
 )
 @click.option("--sink", "sinks", multiple=True, metavar="NAME", help="Only this sink of the config; repeatable.")
-@click.option("--dry-run", is_flag=True, help="List what would be fetched, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="List what would be fetched or deleted, and change nothing.")
 @click.pass_obj
 def verb(
     session: Session,
@@ -62,8 +62,11 @@ def verb(
         sinks=tuple(SinkName(name) for name in sinks),
         dry_run=dry_run,
     )
-    config, planned = session.load(), _ignore if session.json else _would_fetch
-    ended = running.run(lambda: report.archived(config, ask, quiet=session.verbosity < 0, planned=planned))
+    config = session.load()
+    planned, would_delete = (_ignore, _ignore) if session.json else (_would_fetch, _would_delete)
+    ended = running.run(
+        lambda: report.archived(config, ask, quiet=session.verbosity < 0, planned=planned, would_delete=would_delete)
+    )
     code = exit_for_report(ended)
     for line in report.summary(ended, dry_run=dry_run):
         session.say(line, error=code != Exit.DONE)
@@ -75,6 +78,11 @@ def verb(
 def _would_fetch(standing: Standing) -> None:
     """A line of data for a clip that a run would fetch."""
     data(report.clip_line(standing))
+
+
+def _would_delete(standing: Standing) -> None:
+    """A line of data for a clip that a run would delete at its source."""
+    data(f"{report.clip_line(standing)}  would be deleted")
 
 
 def _ignore(standing: Standing) -> None:

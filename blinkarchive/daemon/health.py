@@ -46,7 +46,8 @@ class Oldest:
 
 
 def troubles(report: RunReport) -> dict[str, str]:
-    """What was wrong with a run, as where > what; empty when all that it should have stored is stored.
+    """What was wrong with a run, as where > what; empty when all that it should have stored is stored, and
+    what it should have deleted is deleted.
 
     A clip that was given up is not among it: it is no news of this run. See `given_up`.
     """
@@ -68,6 +69,8 @@ def troubles(report: RunReport) -> dict[str, str]:
         for name, tally in report.sinks.items():
             if tally.failed:
                 found[f"sink {name}"] = f"{tally.failed:,} clips are not stored there yet; `blinkarchive status` says why"
+    if report.deletions_failed:
+        found["deletions"] = f"{report.deletions_failed:,} were not done: " + _first(said, "clip ", "their source said no")
     return found
 
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from blinkarchive.interfaces import Part, Unreadable
-from blinkarchive.model import SinkName, SourceName, State
+from blinkarchive.model import Clip, Copy, SinkName, SourceName, State
+
+STUBBORN = 3
+"""So many deletions of a clip were accepted, and it is listed all the same: then it is tried no more than once a day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,24 @@ class SeenPart:
     seen_at: datetime
     #: Since when it cannot be listed; None when it can.
     trouble_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """A clip that is deleted at its source, or is to be. It stays in the archive, and this stays in the index."""
+
+    clip: Clip
+    #: When it was decided last, before it was asked for.
+    asked_at: datetime
+    #: How often it was decided, and how often what was asked for was accepted.
+    tries: int
+    accepted: int
+    #: What became of the last try, in words; "" when that is not known.
+    outcome: str
+    #: When a whole listing had shown that it is gone; None when none has.
+    confirmed_at: datetime | None
+    #: The copies that were verified right before the last try, one in every sink.
+    copies: tuple[Copy, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

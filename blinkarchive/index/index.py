@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from blinkarchive.clock import Clock
 from blinkarchive.files import Files
-from blinkarchive.index.facts import Lack, LastGood, Listing, SeenPart, SeenUnreadable, Summary
+from blinkarchive.index.facts import Deletion, Lack, LastGood, Listing, SeenPart, SeenUnreadable, Summary
 from blinkarchive.interfaces import Part, Unreadable
 from blinkarchive.model import Clip, ClipId, Copy, Key, RunReport, SinkName, SourceName, Standing, State
 
@@ -212,6 +212,72 @@ class Index:
     async def reasons(self, sinks: Sequence[SinkName]) -> list[Lack]:
         """Why the sinks lack what they lack: the hundred most frequent reasons, most frequent first."""
         return await self._ask(self._sql.reasons, sinks)
+
+    # Twins -----------------------------------------------------------------------------------------------------------
+
+    async def twins(self, clips: Sequence[ClipId]) -> dict[ClipId, ClipId]:
+        """Which of these clips have a twin, and which clip that is: the same recording, kept by the cloud and on a stick.
+
+        Twins are a clip of the cloud and one of a sync module, of one account, network and camera (that is known for both),
+        recorded within two seconds of each other. Where either could be the twin of another clip too, there are none.
+        It is answered from the clips that the index holds now, and kept nowhere: a clip that is found later may give a twin,
+        or take one away, and no link can say what was true once.
+        """
+        return await self._ask(self._sql.twins, clips)
+
+    async def leave_to_twins(
+        self, clips: Sequence[ClipId], sinks: Sequence[SinkName], *, skip: bool
+    ) -> dict[ClipId, frozenset[SinkName]]:
+        """Leave clips of sticks to their twins in the cloud, in one transaction, and give those that now are left out, each with
+        the sinks that lack it for that.
+
+        With `skip`, a clip whose twin is stored in every one of the sinks becomes EXCLUDED where it is lacking; a copy that is
+        stored stays so. A clip that was left out in this way, and has no such twin any more, is PENDING again; without `skip`,
+        each of them. Of the cloud's clips, and of those the index does not know, none is touched. Read only, nothing is changed,
+        and what is left out now counts as such.
+        """
+        return await self._change(self._sql.leave_to_twins, clips, sinks, skip=skip)
+
+    # Deletions -------------------------------------------------------------------------------------------------------
+
+    async def ripe(self, clips: Sequence[ClipId], sinks: Sequence[SinkName], *, stored_before: datetime) -> list[Standing]:
+        """Those of the clips that may be deleted at their source as far as the index knows, oldest recording first: every one of
+        the sinks holds them, has held them since that time at the latest, and says so in a catalogue. A copy that seems to be
+        older than its clip was stored by a wrong clock, and is never old enough.
+
+        Not a clip that is still listed although its deletion was accepted three times, for a day after the last time; and not
+        one of a stick that had an equal one beside it: what is listed under its id now may be the other.
+        """
+        return await self._ask(self._sql.ripe, clips, sinks, stored_before=stored_before)
+
+    async def intend(self, clip: ClipId, copies: Sequence[Copy]) -> bool:
+        """A clip is to be deleted at its source now: these copies were verified just before. What became of it is not known yet.
+
+        False, and nothing is kept, when they are not the copies that the index knows: then nothing may be deleted.
+        """
+        intended: bool = await self._change(self._sql.intend, clip, copies)
+        return intended
+
+    async def answered(self, clip: ClipId, outcome: str, *, accepted: bool) -> None:
+        """What the source said to the deletion that was intended last, in words. `accepted`: it is to be gone now."""
+        await self._change(self._sql.answered, clip, outcome, accepted=accepted)
+
+    async def open_deletions(self, account: str, source: SourceName) -> list[Deletion]:
+        """The deletions of a source's clips of which nobody knows yet whether they are gone."""
+        return await self._ask(self._sql.open_deletions, account, source)
+
+    async def confirm(self, clips: Sequence[ClipId]) -> int:
+        """These clips are gone from their source: a listing that was whole did not show them. Returns how many were open."""
+        confirmed: int = await self._change(self._sql.confirm, clips)
+        return confirmed
+
+    async def deletions(self) -> AsyncIterator[Deletion]:
+        """All deletions that were ever intended, oldest recording first."""
+        after: ClipId | None = None
+        while page := await self._ask(self._sql.deletions, after, PAGE):
+            for deletion in page:
+                yield deletion
+            after = page[-1].clip.id
 
     # What becomes of a copy ------------------------------------------------------------------------------------------
 

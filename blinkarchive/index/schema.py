@@ -159,6 +159,29 @@ part = sa.Table(
     sa.Column("keeps", sa.BigInteger),
 )
 
+deletion = sa.Table(
+    "deletion",
+    metadata,
+    # It is never taken out: it is what the owner can look up.
+    sa.Column("clip", sa.ForeignKey("clip.n"), primary_key=True, autoincrement=False),
+    # When it was decided last, before it was asked for.
+    sa.Column("asked_at", Moment, nullable=False),
+    # How often it was decided, and how often what was asked for was accepted.
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("accepted", sa.Integer, nullable=False),
+    # What became of the last try, in words; "" when that is not known: the program ended in between.
+    sa.Column("outcome", sa.Text, nullable=False),
+    # When a whole listing had shown that it is gone; null until then.
+    sa.Column("confirmed_at", Moment),
+    # The copies that were verified before the last try: a JSON list.
+    sa.Column("copies", sa.Text, nullable=False),
+)
+
+OPEN = deletion.c.confirmed_at.is_(None)
+"""It is not known to be gone."""
+
+sa.Index("deletion_open", deletion.c.clip, sqlite_where=OPEN)
+
 unreadable = sa.Table(
     "unreadable",
     metadata,

@@ -16,14 +16,16 @@ import sqlalchemy as sa
 
 from blinkarchive.clock import Clock
 from blinkarchive.errors import ArchiveError, IndexUnusable
-from blinkarchive.index.facts import Lack, LastGood, Listing, SeenPart, SeenUnreadable, SinkSummary, Summary
+from blinkarchive.index.facts import STUBBORN, Deletion, Lack, LastGood, Listing, SeenPart, SeenUnreadable, SinkSummary, Summary
 from blinkarchive.index.opening import translated
 from blinkarchive.index.schema import (
     LACKING,
+    OPEN,
     UNCATALOGUED,
     archive,
     clip,
     copy,
+    deletion,
     good_run,
     is_state,
     listing,
@@ -49,6 +51,18 @@ PARTS_KEPT = timedelta(days=90)
 
 REASONS_COUNTED = 100
 """How many different reasons are told apart: the most frequent ones."""
+
+TWINS_APART = timedelta(seconds=2)
+"""How far apart the cloud and a module may say that a camera recorded the same."""
+
+CLOCKS_APART = timedelta(hours=1)
+"""How much earlier than it was recorded a copy may seem to be stored: our clock and Blink's are two."""
+
+STUBBORN_WAIT = timedelta(days=1)
+"""How long a clip is left alone that is stubborn in being listed."""
+
+LEFT_TO_TWIN = "twin of "
+"""What the reason begins with why a clip of a stick is left out: its twin is stored. The twin's id follows."""
 
 Work = Copy | Callable[[sa.Connection], Any]
 """A change: a copy that is to be recorded, or whatever else is to be done."""
@@ -81,6 +95,17 @@ def after_failure(state: State, tries: int, *, counts: bool) -> tuple[State, int
     return State.GAVE_UP if tries + 1 >= TRIES else State.FAILED, tries + 1
 
 
+def beside_a_twin(state: State, reason: str, twin: ClipId | None) -> tuple[State, str]:
+    """What becomes of a copy that is not stored, and of its reason: it is left out while there is a twin that stands for it.
+
+    What the owner left out for another reason stays so.
+    """
+    for_a_twin = state is State.EXCLUDED and reason.startswith(LEFT_TO_TWIN)
+    if twin is not None and (for_a_twin or state is not State.EXCLUDED):
+        return State.EXCLUDED, f"{LEFT_TO_TWIN}{twin}"
+    return (State.PENDING, "") if for_a_twin else (state, reason)
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """A row of `copy` as it is before a change, in the order of the columns that `_FIND` asks for."""
@@ -104,6 +129,7 @@ class Sql:
         self._given = _given(engine.dialect.name)
         self._these = sa.select(clip.c.n).where(clip.c.id.in_(self._given)).subquery()
         #: Of given clips, those that are known, and whether any of some sinks lacks them. Two indexes alone answer it.
+        self._is_given = _ONE.c.id.in_(self._given)
         lacked = sa.exists().where(copy.c.clip == clip.c.n, copy.c.sink.in_(_SINKS), LACKING)
         self._known = sa.select(clip.c.id, lacked).where(clip.c.id.in_(self._given))
 
@@ -293,6 +319,139 @@ class Sql:
         if row is None:
             raise _unknown(after)
         return row[0], row[1]
+
+    # Twins -----------------------------------------------------------------------------------------------------------
+
+    def twins(self, ids: Sequence[ClipId]) -> dict[ClipId, ClipId]:
+        with self._transaction() as connection:
+            rows = connection.execute(sa.select(_ONE.c.id, _OTHER.c.id).where(_ARE_TWINS, self._is_given), {"given": sorted(ids)})
+            return {ClipId(one): ClipId(other) for one, other in rows}
+
+    def leave_to_twins(
+        self, connection: sa.Connection, ids: Sequence[ClipId], sinks: Sequence[SinkName], *, skip: bool
+    ) -> dict[ClipId, frozenset[SinkName]]:
+        numbers = self._numbers(connection, sinks)
+        given = {"given": sorted(ids)}
+        twin_of: dict[int, ClipId] = {}
+        if skip and sinks and None not in numbers.values():
+            holders = sa.select(sa.func.count()).where(copy.c.clip == _OTHER.c.n, copy.c.sink.in_(_SINKS), is_state(State.STORED))
+            justified = (
+                sa.select(_ONE.c.n, _OTHER.c.id)
+                .where(_ARE_TWINS, self._is_given, _ONE.c.source == SourceName.SYNC_MODULE.value)
+                .where(holders.scalar_subquery() == len(numbers))
+            )
+            twin_of = dict(connection.execute(justified, given | {"sinks": _numbers_of(numbers)}).all())
+        names = {number: name for name, number in numbers.items()}
+        left: dict[ClipId, set[SinkName]] = {}
+        changes = []
+        rows = connection.execute(
+            sa.select(clip.c.id, copy.c.clip, copy.c.sink, copy.c.state, copy.c.tries, copy.c.tried_at, copy.c.reason)
+            .join_from(self._these, clip, clip.c.n == self._these.c.n)
+            .join(copy, copy.c.clip == clip.c.n)
+            .where(clip.c.source == SourceName.SYNC_MODULE.value, copy.c.sink.in_(_SINKS), copy.c.state != State.STORED.value),
+            given | {"sinks": _numbers_of(numbers)},
+        ).all()
+        for id_, *facts, reason in rows:
+            entry = _Entry(*facts)
+            state, because = beside_a_twin(State(entry.state), reason, twin_of.get(entry.clip))
+            if (state, because) != (entry.state, reason):
+                changes.append(_change(entry, state, because))
+            left_now = self._read_only and reason.startswith(LEFT_TO_TWIN)
+            if left_now or (state is State.EXCLUDED and because.startswith(LEFT_TO_TWIN)):
+                left.setdefault(id_, set()).add(names[entry.sink])
+        if changes and not self._read_only:
+            connection.execute(_CHANGE, changes)
+        return {id_: frozenset(of) for id_, of in left.items()}
+
+    # Deletions -------------------------------------------------------------------------------------------------------
+
+    def ripe(self, ids: Sequence[ClipId], sinks: Sequence[SinkName], *, stored_before: datetime) -> list[Standing]:
+        with self._transaction() as connection:
+            numbers = self._numbers(connection, sinks)
+            if not sinks or None in numbers.values():
+                return []
+            recorded = sa.type_coerce(copy.c.recorded_at, sa.BigInteger)
+            proven = sa.select(sa.func.count()).where(
+                copy.c.clip == clip.c.n,
+                copy.c.sink.in_(_SINKS),
+                is_state(State.STORED),
+                copy.c.catalogue.is_not(None),
+                copy.c.stored_at <= stored_before,
+                # Stored before it was recorded: our clock was wrong then, and nobody knows how long ago that is.
+                sa.type_coerce(copy.c.stored_at, sa.BigInteger) >= recorded - CLOCKS_APART // timedelta(microseconds=1),
+            )
+            stubborn = sa.exists().where(
+                deletion.c.clip == clip.c.n,
+                deletion.c.accepted >= STUBBORN,
+                OPEN,
+                deletion.c.asked_at > self._clock.now() - STUBBORN_WAIT,
+            )
+            sibling = sa.exists().where(clip.c.source == SourceName.SYNC_MODULE.value, _OTHER.c.id == clip.c.id + ":2")
+            page = (
+                sa.select(clip.c.n)
+                .where(clip.c.id.in_(self._given), proven.scalar_subquery() == len(numbers), ~stubborn, ~sibling)
+                .subquery()
+            )
+            return self._standings(connection, page, numbers, given=sorted(ids))
+
+    def intend(self, connection: sa.Connection, id_: ClipId, copies: Sequence[Copy]) -> bool:
+        number = connection.execute(sa.select(clip.c.n).where(clip.c.id == id_)).scalar_one_or_none()
+        if number is None:
+            raise _unknown(id_)
+        numbers = self._numbers(connection, [one.sink for one in copies])
+        page = sa.select(clip.c.n).where(clip.c.n == number).subquery()
+        (standing,) = self._standings(connection, page, numbers)
+        if not copies or set(standing.held) != set(copies):
+            return False
+        facts = {
+            "asked_at": self._clock.now(),
+            "outcome": "",
+            "confirmed_at": None,
+            "copies": msgspec.json.encode(list(copies)).decode(),
+        }
+        again = sa.update(deletion).where(deletion.c.clip == number).values(tries=deletion.c.tries + 1, **facts)
+        if not connection.execute(again).rowcount:
+            connection.execute(deletion.insert(), {"clip": number, "tries": 1, "accepted": 0} | facts)
+        return True
+
+    def answered(self, connection: sa.Connection, id_: ClipId, outcome: str, *, accepted: bool) -> None:
+        number = sa.select(clip.c.n).where(clip.c.id == id_).scalar_subquery()
+        values = {"outcome": outcome, "accepted": deletion.c.accepted + int(accepted)}
+        connection.execute(sa.update(deletion).where(deletion.c.clip == number).values(values))
+
+    def open_deletions(self, account: str, source: SourceName) -> list[Deletion]:
+        with self._transaction() as connection:
+            return self._deletions(connection, OPEN, clip.c.account == account, clip.c.source == source.value)
+
+    def confirm(self, connection: sa.Connection, ids: Sequence[ClipId]) -> int:
+        numbers = sa.select(clip.c.n).where(clip.c.id.in_(self._given))
+        gone = sa.update(deletion).where(deletion.c.clip.in_(numbers), OPEN).values(confirmed_at=self._clock.now())
+        return connection.execute(gone, {"given": list(ids)}).rowcount
+
+    def deletions(self, after: ClipId | None, limit: int) -> list[Deletion]:
+        with self._transaction() as connection:
+            wanted: list[sa.ColumnElement[bool]] = []
+            if (start := self._position(connection, after)) is not None:
+                wanted.append(_later((clip.c.recorded_at, clip.c.n), start))
+            return self._deletions(connection, *wanted, limit=limit)
+
+    def _deletions(self, connection: sa.Connection, *wanted: sa.ColumnElement[bool], limit: int | None = None) -> list[Deletion]:
+        facts = (
+            deletion.c.asked_at,
+            deletion.c.tries,
+            deletion.c.accepted,
+            deletion.c.outcome,
+            deletion.c.confirmed_at,
+            deletion.c.copies,
+        )
+        rows = connection.execute(
+            sa.select(*_CLIP, *facts)
+            .join_from(deletion, clip, clip.c.n == deletion.c.clip)
+            .where(*wanted)
+            .order_by(clip.c.recorded_at, clip.c.n)
+            .limit(limit)
+        )
+        return [_deletion(row) for row in rows]
 
     # What becomes of a copy ------------------------------------------------------------------------------------------
 
@@ -533,6 +692,26 @@ class Sql:
         return lacks + [Lack(sink=name, state=State.PENDING, reason="", clips=all_, oldest=oldest) for name in never]
 
 
+def _may_be_twins(one: sa.FromClause, other: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Whether two clips may be one recording: of one camera (known for both), at one time, in the cloud and on a stick."""
+    at, apart = sa.type_coerce(one.c.recorded_at, sa.BigInteger), TWINS_APART // timedelta(microseconds=1)
+    return sa.and_(
+        sa.type_coerce(other.c.recorded_at, sa.BigInteger).between(at - apart, at + apart),
+        other.c.account == one.c.account,
+        other.c.network_id == one.c.network_id,
+        other.c.camera_id == one.c.camera_id,
+        other.c.source != one.c.source,
+    )
+
+
+_ONE, _OTHER, _THIRD = clip.alias("one"), clip.alias("other"), clip.alias("third")
+#: Whether `one` and `other` are twins: either may be the other's, and no third clip's.
+_ARE_TWINS = sa.and_(
+    _may_be_twins(_ONE, _OTHER),
+    ~sa.exists().where(_may_be_twins(_ONE, _THIRD), _THIRD.c.n != _OTHER.c.n),
+    ~sa.exists().where(_may_be_twins(_OTHER, _THIRD), _THIRD.c.n != _ONE.c.n),
+)
+
 _FIND = (
     sa.select(clip.c.n, copy.c.sink, copy.c.state, copy.c.tries, copy.c.tried_at)
     .join_from(clip, copy, copy.c.clip == clip.c.n)
@@ -650,6 +829,21 @@ def _clip(row: Sequence[Any]) -> Clip:
         source=SourceName(source),
         trigger=trigger,
         recorded_at=recorded_at,
+    )
+
+
+def _deletion(row: Sequence[Any]) -> Deletion:
+    """A deletion from the columns `_CLIP` and those of `deletion`."""
+    width = len(_CLIP)
+    asked_at, tries, accepted, outcome, confirmed_at, copies = row[width:]
+    return Deletion(
+        clip=_clip(row[:width]),
+        asked_at=asked_at,
+        tries=tries,
+        accepted=accepted,
+        outcome=outcome,
+        confirmed_at=confirmed_at,
+        copies=msgspec.json.decode(copies, type=tuple[Copy, ...]),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from blinkarchive.errors import BlinkArchiveError, LoginNeeded, SourceError
 from blinkarchive.interfaces import Batch, ClipRef, Source
 from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standing
 from blinkarchive.pipeline.courier import Courier, Way, no_source
+from blinkarchive.pipeline.deletion import Deletions
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.naming import Namer, slug
 from blinkarchive.pipeline.progress import Progress
@@ -31,6 +32,9 @@ OVERLAP = timedelta(hours=48)
 """How far before the last complete listing the next one begins: clips may appear late."""
 FULL_EVERY = timedelta(days=1)
 """How often all that the source still has is listed again."""
+
+TWIN = "twin"
+"""Why a clip of a stick was left out whose twin in the cloud is stored."""
 
 _MOST_SPOOLED = 256
 
@@ -52,9 +56,14 @@ class Ask:
     dry_run: bool = False
 
     @property
-    def narrow(self) -> bool:
+    def partial(self) -> bool:
         """Whether some clips are left out on purpose, so that the run's listing proves nothing about the others."""
-        return bool(self.since or self.until or self.cameras or self.dry_run)
+        return bool(self.since or self.until or self.cameras)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether nothing is concluded from the run's listing."""
+        return self.partial or self.dry_run
 
     def leaves_out(self, clip: Clip) -> str:
         """Why the clip is not wanted; "" when it is."""
@@ -86,19 +95,27 @@ class Archive:
         planned: Callable[[Standing], None] = lambda _: None,
         in_flight: int = 16,
         in_hand: set[ClipId] | None = None,
+        every_sink: Sequence[SinkName] | None = None,
+        skip_twins: bool = False,
+        deletions: Deletions | None = None,
     ) -> None:
         """`stored` is told of each copy; `planned`, in a dry run, of each clip that a run would fetch.
         `in_flight` bounds the clips that no sink holds yet. `in_hand` is what all runs that go on at once share: the clips
-        that one of them is bringing, which the others leave alone.
+        that one of them is bringing, which the others leave alone. `every_sink` are the archive's sinks, where this run is for
+        some of them only. With `skip_twins` a clip on a stick whose twin in the cloud is stored in every sink is left out.
+        `deletions` looks at what is listed, where the listing is of everything.
         """
+        self._ask = ask or Ask()
         self._index = index
         self._spool = spool
         self._lanes = {lane.name: lane for lane in lanes}
         self._sinks = tuple(self._lanes)
+        self._every_sink = self._sinks if every_sink is None else tuple(every_sink)
+        self._skip_twins = skip_twins
+        self._deletions = None if self._ask.partial else deletions
         self._namer = namer
         self._clock = clock
         self._progress = progress
-        self._ask = ask or Ask()
         self._planned = planned
         self._slots = asyncio.Semaphore(in_flight)
         self._in_hand = set() if in_hand is None else in_hand
@@ -119,21 +136,35 @@ class Archive:
         )
 
     async def collect(self, sources: Sequence[Source]) -> None:
-        """Collect from every source at once."""
+        """Collect from every source at once.
+
+        Where clips of sticks are left to their twins, the cloud comes first, to its end, and into every sink.
+        """
         self._progress.listing = len(sources)
+        later = [source for source in sources if self._skip_twins and source.name is SourceName.SYNC_MODULE]
+        first = [source for source in sources if source not in later]
         try:
-            async with asyncio.TaskGroup() as collecting:
-                for source in sources:
-                    collecting.create_task(self._collect(source))
+            await self._collect_from(first)
+            if later:
+                if self._ask.feed:
+                    await self.feed()
+                await self._collect_from(later)
         finally:
             self._progress.listing = 0
 
     # --- discover
 
+    async def _collect_from(self, sources: Sequence[Source]) -> None:
+        async with asyncio.TaskGroup() as collecting:
+            for source in sources:
+                collecting.create_task(self._collect(source))
+
     async def _collect(self, source: Source) -> None:
         since, full = await self._window(source)
         began = self._clock.now()
         parts: list[SeenPart] = []
+        if self._deletions is not None:
+            await self._deletions.begin(source)
         async with asyncio.TaskGroup() as clips:
             try:
                 failure = await self._list(source, since, began, clips, parts)
@@ -148,6 +179,8 @@ class Archive:
             await self._missed(source, since, tuple(seen.part.scope for seen in parts if not seen.part.trouble))
             if failure is None:
                 await self._index.listed(source.account, source.name, started_at=began, full=full)
+        if self._deletions is not None:
+            await self._deletions.end(source, since, whole=failure is None)
 
     async def _list(
         self, source: Source, since: datetime, began: datetime, clips: asyncio.TaskGroup, parts: list[SeenPart]
@@ -166,6 +199,8 @@ class Archive:
                 if batch.part is not None and not self._ask.narrow:  # now: what it holds may take hours to bring
                     parts.append(await self._index.heard_of(source.account, source.name, batch.part, started_at=began))
                 await self._take(source, batch, clips)
+                if self._deletions is not None:
+                    await self._deletions.look(source, batch)
         return None
 
     async def _window(self, source: Source) -> tuple[datetime, bool]:
@@ -206,8 +241,9 @@ class Archive:
         """Count what a page holds, ask the index once, and start what is lacking."""
         waiting = deque(batch.found)
 
-        def ended(end: str) -> None:
-            self._progress.ended(source.account, source.name, dict.fromkeys(self._sinks, end))
+        def ended(end: str, left_out: Collection[SinkName] = ()) -> None:
+            ends = {sink: "excluded" if sink in left_out else end for sink in self._sinks}
+            self._progress.ended(source.account, source.name, ends)
 
         number = len(batch.found) + len(batch.left_out) + len(batch.unreadable)
         self._progress.listed(source.account, source.name, number, self._sinks)
@@ -229,10 +265,13 @@ class Archive:
                 else:
                     wanted.append(ref)
             waiting.extend(wanted)
+            with_twins = await self._left_to_twins(source, wanted)
             standings = await self._index.lacking([ref.clip for ref in wanted], self._sinks, self._namer)
             for standing in standings:
-                if standing is None:
-                    ended("known")
+                left_out = with_twins.get(waiting[0].clip.id, ())
+                if standing is None or (left_out and self._ask.dry_run):
+                    self._progress.excluded.update([TWIN] if left_out else [])
+                    ended("known", left_out)
                 elif standing.clip.id in self._in_hand:
                     self._unfinished.add(standing.clip.id)
                     self._progress.excluded["on its way in another run"] += 1
@@ -248,6 +287,16 @@ class Archive:
             for _ in waiting:  # a stop came before their turn
                 ended("failed")
             raise
+
+    async def _left_to_twins(self, source: Source, refs: Sequence[ClipRef]) -> Mapping[ClipId, Collection[SinkName]]:
+        """The clips of a stick that are left to their twins now, and the sinks of this run that lack them for that."""
+        if source.name is not SourceName.SYNC_MODULE:
+            return {}
+        clips = [ref.clip for ref in refs]
+        if self._skip_twins:
+            await self._index.lacking(clips, self._sinks, self._namer)  # whoever has a twin must be known
+        left = await self._index.leave_to_twins([clip.id for clip in clips], self._every_sink, skip=self._skip_twins)
+        return {id_: sinks.intersection(self._sinks) for id_, sinks in left.items()}
 
     async def _start(self, clips: asyncio.TaskGroup, ref: ClipRef, standing: Standing, source: SourceName) -> None:
         """Put a clip on its way, as soon as there is room for it."""

@@ -27,7 +27,7 @@ from blinkarchive.errors import (
     Unavailable,
 )
 from blinkarchive.interfaces import Body, Sink
-from blinkarchive.model import Content, Key, SinkName, Stored
+from blinkarchive.model import Content, Copy, Key, SinkName, Stored
 from blinkarchive.pipeline.naming import second_name
 from blinkarchive.pipeline.spool import Spool
 from blinkarchive.retry import retry
@@ -214,34 +214,55 @@ class Lane:
                 await self._sink.put(key, content)
             except AlreadyThere:
                 # An earlier attempt got through, or something else has this name: the bytes tell.
-                if not await self._holds(key, content):
+                if not await self._holds(key, content.size, content.sha256):
                     log.warning("the name is taken by other bytes; both are kept", extra={"sink": self.name, "key": key})
                     key = second_name(key, content.sha256)
                     try:
                         await self._sink.put(key, content)
                     except AlreadyThere:
                         log.info("kept under the second name already", extra={"sink": self.name, "key": key})
-            if not await self._holds(key, content):
+            if not await self._holds(key, content.size, content.sha256):
                 raise CopyDiffers(f"sink {self.name}: it took {key}, but what it holds there is not what it was given")
         return key
 
-    async def _holds(self, key: Key, content: Content) -> bool:
-        """Whether the stored bytes are the content's: by the hash the sink computes of them, else read back."""
+    async def verify(self, copy: Copy, memory: SinkMemory) -> bool:
+        """Whether the sink holds the copy at this moment, with its size and its hash: asked of the sink, or read back from it.
+
+        False means that it certainly does not: what is there is of other bytes, or nothing is, and the marker says that this is
+        still the right place. Whatever else there is to say is raised, and means "unknown": `SinkError` or `PluginError`.
+        """
+        if self.closed:
+            raise SinkClosed(self.closed)
+        try:
+            async with self._guarded(), asyncio.timeout(self._deadline):
+                held = await self._holds(copy.key, copy.size, copy.sha256)
+                known, found = (None, None) if held else (await memory.sink_id(self.name), await self._marker())
+        except (Unavailable, PluginError) as error:
+            self._strike(error)
+            raise
+        if not held and (known is None or known != found):
+            self.close(f"it has lost its marker {MARKER} in the middle of the run. Is the disk still mounted?")
+            raise SinkUnavailable(f"sink {self.name}: {self.closed}")
+        self._strikes = 0
+        return held
+
+    async def _holds(self, key: Key, size: int, sha256: str) -> bool:
+        """Whether the stored bytes are those of this size and hash: by the hash the sink computes of them, else read back."""
         stored = await self._sink.stat(key)
         if stored is None:
             return False
         if not isinstance(stored, Stored):
             raise PluginError(f"sink {self.name}: stat gave {type(stored).__name__} in place of Stored or None")
-        if stored.size != content.size:
+        if stored.size != size:
             return False
-        sha256 = stored.sha256
-        if sha256 is None:
+        found = stored.sha256
+        if found is None:
             reading = hashlib.sha256()
             async with self._sink.open(key) as chunks:
                 async for chunk in chunks:
                     reading.update(chunk)
-            sha256 = reading.hexdigest()
-        return sha256 == content.sha256
+            found = reading.hexdigest()
+        return found == sha256
 
     @asynccontextmanager
     async def read(self, key: Key, size: int) -> AsyncIterator[Body]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from blinkarchive.model import RunReport, SinkName, SourceName, Tally, Trouble
+from blinkarchive.model import ClipId, RunReport, SinkName, SourceName, Tally, Trouble
 
 _MOST_TROUBLES = 200
 _WORST_FIRST = ("failed", "gave_up", "excluded", "stored", "known")
@@ -56,6 +56,12 @@ class Progress:
         self.received = 0
         #: For how many seconds Blink asks to be left alone.
         self.wait = 0.0
+        #: Copies that were looked at before their clip was to be deleted at its source.
+        self.verified = 0
+        self.deleted = 0
+        self.deletions_failed = 0
+        self.deletions_confirmed = 0
+        self.would_delete: list[ClipId] = []
         #: How many sources are still being listed (at least): until it is 0 nobody knows how much there is to do.
         self.listing = 1
 
@@ -78,7 +84,8 @@ class Progress:
     @property
     def mark(self) -> tuple[object, ...]:
         """Differs from an earlier one when anything has moved since."""
-        return self.total.tally(), self.received, tuple(sink.tally() for sink in self.sinks.values()), self.listing
+        deletions = self.verified, self.deleted, self.deletions_failed
+        return self.total.tally(), self.received, tuple(sink.tally() for sink in self.sinks.values()), self.listing, deletions
 
     def fetched(self, account: str, source: SourceName, size: int) -> None:
         """Count bytes that came in."""
@@ -115,6 +122,10 @@ class Progress:
             complete=self.complete and not stopped,
             stopped=stopped,
             wait=self.wait,
+            deleted=self.deleted,
+            deletions_failed=self.deletions_failed,
+            deletions_confirmed=self.deletions_confirmed,
+            would_delete=tuple(self.would_delete),
             login_needed=tuple(self.login_needed),
             sinks_failed=tuple(self.sinks_failed),
         )

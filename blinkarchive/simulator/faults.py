@@ -86,7 +86,9 @@ class Kind(StrEnum):
     HANG = "hang"
     """No answer, until the client goes away or the simulator ends."""
     DROP = "drop"
-    """The connection ends without an answer."""
+    """The connection ends without an answer, and nothing was done."""
+    LOSE = "lose"
+    """What was asked for is done, and the connection ends without an answer."""
     DELAY = "delay"
     """The answer comes `seconds` (1) later."""
     REDIRECT = "redirect"
@@ -139,6 +141,7 @@ _ONLY_AT = {
     Kind.FAIL: _COMMANDS,
     Kind.STALL: _COMMANDS,
     Kind.LIE: {Place.DELETE, *_COMMANDS},
+    Kind.LOSE: set(Place) - _FILMS,
 }
 
 CHANGES = frozenset({Kind.INSERT, Kind.DELETE, Kind.PATH, Kind.RENUMBER, Kind.UNPLUG})

@@ -123,6 +123,7 @@ class LocalStorage:
 
         def done(_: datetime) -> None:
             assert clip is not None
+            self._world.deleting(clip)
             module.stick.remove(clip)
 
         seconds = self._world.rules.command_time

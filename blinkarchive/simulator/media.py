@@ -102,6 +102,7 @@ class Media:
         async def usual() -> web.StreamResponse:
             if self._world.faults.strike(Place.DELETE, target, frozenset({Kind.LIE})) is None:
                 for clip in clips:
+                    self._world.deleting(clip)
                     account.change(clip, deleted=True)
             return as_json(MEDIA_DELETED)
 

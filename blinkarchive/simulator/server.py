@@ -7,9 +7,10 @@ import logging
 import ssl
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from email.utils import format_datetime
 from pathlib import Path
 
 from aiohttp import web
@@ -103,6 +104,7 @@ def _app(world: World, footage: Footage, journal: Journal) -> web.Application:
     gate, films = Gate(world), Films(world, footage)
     app = web.Application()
     journal.attach(app)
+    app.on_response_prepare.append(_dated(world))
     app.middlewares.append(_on_time(world))
     app.middlewares.append(_answering)
     parts = (
@@ -116,6 +118,15 @@ def _app(world: World, footage: Footage, journal: Journal) -> web.Application:
     for part in parts:
         app.add_routes(part.routes())
     return app
+
+
+def _dated(world: World) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Every answer says when it was given, by the world's clock."""
+
+    async def date(_: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = format_datetime(world.clock.now(), usegmt=True)
+
+    return date
 
 
 def _on_time(world: World) -> Middleware:

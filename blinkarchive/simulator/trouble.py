@@ -37,6 +37,9 @@ async def answer(
     if fault.kind is Kind.DELAY:
         await world.clock.sleep(fault.seconds)
         return await usual()
+    if fault.kind is Kind.LOSE:
+        await usual()
+        await hang_up(request, at_once=True)
     return await troubled(request, fault)
 
 

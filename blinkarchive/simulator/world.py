@@ -7,7 +7,7 @@ import copy
 import hashlib
 import itertools
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -272,6 +272,8 @@ class World:
         self.clock = clock or Clock()
         self.seed = plan.seed
         self.rules: Rules = copy.copy(plan.rules)
+        #: Told of each clip right before it is deleted because a client wants it so.
+        self.deleting: Callable[[CloudClip | LocalClip], None] = lambda _: None
         self.faults = Faults()
         for fault in plan.faults:
             self.faults.plan(fault)

@@ -150,7 +150,10 @@ class MediaList:
             async with self._pace.download(), self._blink.media(item.media) as body:
                 yield body
 
-        return ClipRef(clip=clip, open=open_media)
+        async def delete_media() -> None:
+            await self._blink.delete_media([item.id])
+
+        return ClipRef(clip=clip, open=open_media, delete=delete_media)
 
 
 def _left_out(item: MediaItem) -> str:

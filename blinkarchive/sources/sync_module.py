@@ -17,6 +17,7 @@ from blinkarchive.errors import (
     BadClip,
     Busy,
     ClipGone,
+    CommandFailed,
     CommandUnfinished,
     ListingIncomplete,
     LoginNeeded,
@@ -39,6 +40,7 @@ MANIFEST_LIFE = 60.0
 longer than that.
 """
 
+_BUSY_PAUSES = (3.0, 8.0, 15.0, 25.0)
 _FIRST_POLL = 0.5
 _SOONEST_POLL = 0.1
 _FASTER = 1.15
@@ -54,8 +56,12 @@ class Facts:
     camera: str
     created_at: datetime
     size: int | None
-    #: Which of several that are equal in all of it: from 1, in the manifest's order.
+    #: Which of several that are equal in camera and time: from 1, in the manifest's order.
     nth: int
+
+    def fits(self, size: int) -> bool:
+        """Whether so many bytes are of the size that is told, which may be off by one KiB. No size fits what is not told."""
+        return self.size is not None and abs(size / _KIB - self.size) <= 1
 
 
 class SyncModules:
@@ -126,11 +132,17 @@ class SyncModules:
             return
         named = next((network.name for network in home.networks if network.id == module.network_id), "")
         cameras = [camera for camera in home.cameras if camera.network_id == module.network_id]
-        refs = tuple(self._ref(part.scope, desk, named, cameras, facts) for facts in facts_of(manifest))
+        listed_facts = facts_of(manifest)
+        equal = Counter((facts.camera, facts.created_at) for facts in listed_facts)
+        refs = tuple(
+            self._ref(part.scope, desk, named, cameras, facts, alone=equal[facts.camera, facts.created_at] == 1)
+            for facts in listed_facts
+        )
         unreadable = tuple(replace(bad, item=f"{module.id}/{bad.item}") for bad in manifest.malformed)
         listed.put_nowait((Batch(found=refs, unreadable=unreadable, part=part), None))
 
-    def _ref(self, scope: str, desk: _Desk, network: str, cameras: Sequence[Camera], facts: Facts) -> ClipRef:
+    def _ref(self, scope: str, desk: _Desk, network: str, cameras: Sequence[Camera], facts: Facts, *, alone: bool) -> ClipRef:
+        """`alone`: no other clip of the manifest is equal in camera and time, so that it can be told from all others."""
         at = facts.created_at.astimezone(UTC)
         camera = meant(facts.camera, cameras)
         nth = f":{facts.nth}" if facts.nth > 1 else ""
@@ -153,7 +165,10 @@ class SyncModules:
             async with self._pace.download(), desk.fetched(manifest, item) as body:
                 yield body
 
-        return ClipRef(clip=clip, open=open_clip)
+        async def delete_clip() -> None:
+            await desk.delete(facts)
+
+        return ClipRef(clip=clip, open=open_clip, delete=delete_clip if alone else None, fits=facts.fits)
 
 
 _STICKS = {
@@ -182,6 +197,8 @@ class _Desk:
         self._down: SourceError | None = None
         #: Bytes a second, as learned; None before the first upload.
         self._rate: float | None = None
+        #: What was on the stick before the last deletion, and what was deleted.
+        self._before: tuple[frozenset[Facts], Facts] | None = None
 
     async def fresh(self) -> Manifest:
         """A manifest of this moment."""
@@ -226,6 +243,55 @@ class _Desk:
             if found == facts:
                 return manifest, item
         raise ClipGone(f"it is no longer on the stick of sync module {self.module.name!r}")
+
+    async def delete(self, facts: Facts) -> None:
+        """Delete a clip, by its number in a manifest that is taken for this and for nothing else.
+
+        While the module is busy it may be starting anew, and has other numbers afterwards: each attempt is with a new manifest.
+        Raises `ClipGone` when it is not on the stick, `CommandFailed` when it cannot be told from another or was not deleted,
+        `ModuleAway` when the module does not do what it is asked; then it is asked nothing more.
+        """
+        async with self._turn:
+            if self._down is not None:
+                raise ModuleAway(f"it waits for another run: {self._down}", code=self._down.code)
+            try:
+                await retry(lambda: self._delete_once(facts), clock=self._clock, pauses=_BUSY_PAUSES, only=Busy)
+            except SourceError as error:
+                self._judge(error)
+                raise
+            finally:
+                self.doubt()
+
+    async def _delete_once(self, facts: Facts) -> None:
+        try:
+            manifest = await self.fresh()
+        except Busy as error:  # it has been waited for
+            self._down = error
+            raise ModuleAway(str(error), code=error.code) from error
+        there = facts_of(manifest)
+        self._look_back(frozenset(there))
+        alike = [
+            item
+            for item, found in zip(manifest.clips, there, strict=True)
+            if (found.camera, found.created_at) == (facts.camera, facts.created_at)
+        ]
+        if not alike:
+            raise ClipGone(f"it is no longer on the stick of sync module {self.module.name!r}")
+        if len(alike) > 1 or facts not in there:
+            raise CommandFailed(f"the stick of sync module {self.module.name!r} holds another clip that may be taken for it")
+        self._before = frozenset(there), facts
+        await self.storage.delete(manifest, alike[0], pauses=())
+
+    def _look_back(self, there: frozenset[Facts]) -> None:
+        """Raises `ModuleAway` when the last deletion took more than it should: then nothing more is deleted here."""
+        if self._before is None:
+            return
+        before, deleted = self._before
+        if lost := before - there - {deleted}:
+            told = ", ".join(sorted(f"{one.camera} of {one.created_at:%Y-%m-%dT%H:%M:%SZ}" for one in lost))
+            error = ModuleAway(f"while a clip was deleted, others went from the stick of {self.module.name!r}: {told}")
+            self._down = error
+            raise error
 
     def doubt(self) -> None:
         """The manifest's numbers may mean other clips by now."""

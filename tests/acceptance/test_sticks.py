@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from datetime import timedelta
 from typing import Any
 
 from blinkarchive.simulator import World
@@ -72,3 +74,24 @@ async def test_clips_that_come_damaged_are_fetched_again_and_others_are_not_held
         assert again.code == 0, again.err
         assert set(house.clips().values()) == films(made)
     assert len(made.faults.fired) == 4
+
+
+async def test_a_recording_that_cloud_and_stick_both_keep_is_told_as_twins_and_fetched_once_where_that_is_wanted(
+    house_of: Houses,
+) -> None:
+    made = world(clips=3, local_clips=0)
+    for clip in made.account.clips:
+        made.account.add_local_clip(camera=clip.camera, created_at=clip.created_at + timedelta(seconds=1), size=9_000)
+    async with house_of(made) as house:
+        house.configure(more="[source.sync-module]\nskip_twins = true\n")
+        run = await house("run", "--json")
+        assert (run.code, run.counts) == (0, (6, 0, 3, 0, 0, 3)), run.err
+        assert (run.report["excluded_reasons"], house.asked("/clip/request/")) == ({"twin": 3}, 0)
+        lines = [json.loads(line) for line in (await house("list", "--json")).out.splitlines()]
+        assert {line["id"]: line["twin"] for line in lines} == {line["twin"]: line["id"] for line in lines}
+        assert len(lines) == 6
+        assert [line.endswith("twin") for line in (await house("list")).out.splitlines()] == [True] * 6
+        house.configure(more="[source.sync-module]\n")
+        run = await house("run", "--json")
+        assert (run.code, run.report["sources"]["sync-module"]["stored"]) == (0, 3), run.err
+        assert len(house.clips()) == 6

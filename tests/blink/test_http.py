@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from blinkarchive.blink.client import Client
 from blinkarchive.blink.endpoints import Endpoints
 from blinkarchive.blink.exchange import Request
 from blinkarchive.blink.http import FOREIGN, LARGEST_ANSWER, READ_BUFFER, Deadlines, Http, told
+from blinkarchive.clock import ManualClock
 from blinkarchive.errors import (
     BadClip,
     Busy,
@@ -56,6 +57,48 @@ async def fetch(blink: Client) -> bytes:
 
 async def listing(blink: Client) -> None:
     await blink.media_page(SINCE, 1)
+
+
+@pytest.mark.parametrize("ahead", [0, 45, -7200, 10**8])
+async def test_how_far_the_other_sides_clock_is_ahead_is_learned_from_its_answers(
+    signed_in: Client, cloud: Cloud, clock: ManualClock, ahead: int
+) -> None:
+    cloud.routes[CHANGED] = as_json({"limit": 25, "media": []}, Date=dated(clock, ahead))
+    await listing(signed_in)
+    assert signed_in.skew == timedelta(seconds=ahead)
+    clock.advance(500)
+    assert signed_in.skew == timedelta(seconds=ahead), "both clocks go on"
+
+
+async def test_a_jump_of_our_clock_since_the_last_answer_is_seen(signed_in: Client, cloud: Cloud, opened: Opener) -> None:
+    class Jumping(ManualClock):
+        jumped = timedelta(0)
+
+        def now(self) -> datetime:
+            return super().now() + self.jumped
+
+    clock = Jumping(NOW)
+    cloud.routes[CHANGED] = as_json({"limit": 25, "media": []}, Date=dated(clock))
+    async with opened(clock=clock) as blink:
+        await listing(blink)
+        clock.jumped = timedelta(days=2)
+        assert blink.skew == timedelta(days=-2)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "2026-07-01", "99999999999999999999", "Mon, 99 Foo 2026 99:99:99 GMT"])
+async def test_what_the_last_answer_does_not_say_is_not_known(
+    signed_in: Client, cloud: Cloud, clock: ManualClock, date: str
+) -> None:
+    cloud.routes[CHANGED] = as_json({"limit": 25, "media": []}, Date=dated(clock))
+    await listing(signed_in)
+    assert signed_in.skew is not None
+    cloud.routes[CHANGED] = as_json({"limit": 25, "media": []}, Date=date)
+    await listing(signed_in)
+    assert signed_in.skew is None
+
+
+def dated(clock: ManualClock, ahead: int = 0) -> str:
+    return format_datetime(clock.now() + timedelta(seconds=ahead), usegmt=True)
 
 
 @pytest.fixture

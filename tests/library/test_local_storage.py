@@ -9,7 +9,7 @@ import pytest
 from blinkarchive.blink import Client, wire
 from blinkarchive.blink.local_storage import LocalStorage
 from blinkarchive.clock import ManualClock
-from blinkarchive.errors import Busy, ClipGone, CommandFailed, CommandUnfinished, SourceError
+from blinkarchive.errors import Busy, ClipGone, CommandFailed, CommandUnfinished, ServerTrouble, SourceError, Unreachable
 from blinkarchive.simulator import Running, World
 from tests.library.conftest import module
 
@@ -74,6 +74,29 @@ async def test_a_manifest_that_comes_late_is_waited_for(
     world.faults.add("manifest-read.not-ready", times=3, status=status)
     assert len((await stick.manifest()).clips) == 6
     assert world.faults.count("manifest-read.not-ready") == 3
+
+
+@pytest.mark.parametrize("fault", ["lose", "drop", "status", "html", "garbage"])
+@pytest.mark.parametrize("place", ["local-delete", "upload"])
+async def test_what_may_have_been_accepted_is_not_asked_for_again(
+    stick: LocalStorage, world: World, cloud: Running, place: str, fault: str
+) -> None:
+    manifest = await stick.manifest()
+    world.faults.add(f"{place}.{fault}", times=3)
+    asked = stick.delete if place == "local-delete" else stick.prepare
+    with pytest.raises((Unreachable, ServerTrouble)):
+        await asked(manifest, manifest.clips[0])
+    assert len(cloud.seen("POST", "/clip/")) == 1
+
+
+async def test_a_module_that_is_busy_has_not_accepted_and_is_asked_again(
+    stick: LocalStorage, world: World, cloud: Running
+) -> None:
+    manifest = await stick.manifest()
+    world.faults.add("local-delete.busy", times=3)
+    await stick.delete(manifest, manifest.clips[0])
+    assert [exchange.status for exchange in cloud.seen("POST", "/clip/delete/")] == [409, 409, 409, 200]
+    assert len(module(world).stick.clips) == 5
 
 
 async def test_a_stick_that_is_away_is_an_error_and_its_state_is_told(stick: LocalStorage, world: World) -> None:

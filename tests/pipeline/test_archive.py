@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ from blinkarchive.interfaces import Batch, Body, ClipRef, LeftOut, Part, Unreada
 from blinkarchive.model import RunReport, Standing, State, Trouble
 from blinkarchive.pipeline.archive import Archive, Ask
 from blinkarchive.pipeline.catalog import CATALOGUED, catalogue
+from blinkarchive.pipeline.deletion import Deletions, Rule
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.naming import Namer
 from blinkarchive.pipeline.progress import Progress
@@ -41,10 +43,17 @@ NOW = START + timedelta(days=1)
 class Listing:
     """A source that gives what it is told to."""
 
-    def __init__(self, *refs: ClipRef, account: str = "home", error: Exception | None = None, size: int = 25) -> None:
+    def __init__(
+        self,
+        *refs: ClipRef,
+        account: str = "home",
+        error: Exception | None = None,
+        size: int = 25,
+        name: SourceName = SourceName.CLOUD,
+    ) -> None:
         self.refs = list(refs)
         self.account = account
-        self.name = SourceName.CLOUD
+        self.name = name
         self.error = error
         self.size = size
         self.left_out: tuple[LeftOut, ...] = ()
@@ -75,7 +84,11 @@ class House:
     told: list[tuple[Clip, Copy]] = field(default_factory=list)
     opening: float = 60.0
     planned: list[Standing] = field(default_factory=list)
+    skip_twins: bool = False
     in_hand: set[ClipId] = field(default_factory=set)
+    rules: dict[SourceName, Rule] = field(default_factory=dict)
+    skew: timedelta | None = timedelta(0)
+    would_delete: list[Standing] = field(default_factory=list)
 
     @asynccontextmanager
     async def index(self, *, read_only: bool = False) -> AsyncIterator[Index]:
@@ -95,12 +108,25 @@ class House:
         async with AsyncExitStack() as stack:
             index = await stack.enter_async_context(self.index(read_only=bool(ask and ask.dry_run)))
             spool = await stack.enter_async_context(Spool(self.folder / "spool").opened())
-            lanes = [Lane(SinkName(name), None, clock=self.clock, at_once=2, opening=self.opening) for name in self.sinks]
-            for lane, sink in zip(lanes, self.sinks.values(), strict=True):
+            asked = (ask and ask.sinks) or tuple(map(SinkName, self.sinks))
+            lanes = [Lane(name, None, clock=self.clock, at_once=2, opening=self.opening) for name in asked]
+            for lane, sink in [(lane, self.sinks[lane.name]) for lane in lanes]:
                 if not (ask and ask.dry_run):
                     await stack.enter_async_context(
                         lane.opened(functools.partial(_given, sink), index, spool, map(SinkName, self.sinks))
                     )
+            deletions = Deletions(
+                index=wrap(index),
+                lanes=lanes,
+                every_sink=tuple(map(SinkName, self.sinks)),
+                clock=self.clock,
+                progress=progress,
+                rules=self.rules,
+                skew=defaultdict(lambda: lambda: self.skew),
+                in_hand=self.in_hand,
+                dry_run=bool(ask and ask.dry_run),
+                would=self.would_delete.append,
+            )
             archive = Archive(
                 index=wrap(index),
                 spool=spool,
@@ -112,7 +138,10 @@ class House:
                 stored=told,
                 planned=self.planned.append,
                 in_flight=in_flight,
+                skip_twins=self.skip_twins,
                 in_hand=self.in_hand,
+                every_sink=tuple(map(SinkName, self.sinks)),
+                deletions=deletions,
             )
             try:
                 await archive.collect(sources)
@@ -120,6 +149,7 @@ class House:
                 for lane in lanes:
                     if not lane.closed:
                         await catalogue(index, spool, lane, "20260502T120000Z-abcd", self.clock.now())
+                await deletions.run()
             except asyncio.CancelledError:
                 stopped = True
         return progress.report("20260502T120000Z-abcd", NOW, 1.0, stopped=stopped)

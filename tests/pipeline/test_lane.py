@@ -7,7 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from blinkarchive import AlreadyThere, BlinkArchiveError, Content, CopyDiffers, Key, SinkFull, SinkName, SinkUnavailable, Stored
+from blinkarchive import (
+    AlreadyThere,
+    BlinkArchiveError,
+    ClipId,
+    Content,
+    Copy,
+    CopyDiffers,
+    Key,
+    SinkFull,
+    SinkName,
+    SinkUnavailable,
+    Stored,
+)
 from blinkarchive.clock import ManualClock
 from blinkarchive.errors import PluginError, SinkClosed
 from blinkarchive.pipeline.lane import MARKER, Lane, Places
@@ -46,6 +58,58 @@ def content(tmp_path: Path) -> Content:
 
 def lane(sink: MemorySink, **how: float) -> Lane:
     return Lane(NAS, sink, clock=ManualClock(), **how)  # type: ignore[arg-type]  # figures of a test
+
+
+# --- whether a copy is there now
+
+
+def copy_of(data: bytes) -> Copy:
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Copy(clip=ClipId("cloud:home:1"), sink=NAS, key=KEY, size=len(data), sha256=sha256, stored_at=ManualClock().now())
+
+
+async def test_a_copy_is_verified_by_what_the_sink_holds_now(spool: Spool, content: Content) -> None:
+    sink, memory = MemorySink(), Memory()
+    way = lane(sink)
+    await way.prove(memory, spool)
+    copy = copy_of(film(1))
+    assert not await way.verify(copy, memory)
+    await way.store(KEY, content)
+    assert await way.verify(copy, memory)
+    sink.objects[KEY] = film(2)
+    assert not await way.verify(copy, memory)
+
+
+async def test_in_another_place_than_before_nothing_is_known_of_a_copy(spool: Spool) -> None:
+    sink, memory = MemorySink(), Memory()
+    await lane(sink).prove(memory, spool)
+    for place, known in ((MemorySink(), memory.ids[NAS]), (sink, "another")):
+        memory.ids[NAS] = known
+        way = lane(place)
+        with pytest.raises(SinkUnavailable, match="lost its marker"):
+            await way.verify(copy_of(film(1)), memory)
+        assert way.closed, "nothing more is asked of it"
+
+
+async def test_a_sink_that_is_closed_verifies_nothing(spool: Spool, content: Content) -> None:
+    sink, memory = MemorySink(), Memory()
+    way = lane(sink)
+    await way.prove(memory, spool)
+    await way.store(KEY, content)
+    way.close("full")
+    with pytest.raises(SinkClosed):
+        await way.verify(copy_of(film(1)), memory)
+
+
+async def test_a_sink_that_does_not_answer_in_time_verifies_nothing(spool: Spool) -> None:
+    class Silent(MemorySink):
+        async def stat(self, key: Key) -> Stored | None:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    memory = Memory()
+    with pytest.raises(SinkUnavailable, match="no answer in time"):
+        await lane(Silent(), deadline=0.05).verify(copy_of(film(1)), memory)
 
 
 # --- which sink it is

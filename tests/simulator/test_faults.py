@@ -193,6 +193,14 @@ async def test_a_film_may_come_by_drips(phone: Phone, world: World, clip: CloudC
     assert clock.monotonic() == pytest.approx(clip.take.size / 1_000)
 
 
+async def test_an_answer_may_be_lost_after_all_was_done(phone: Phone, world: World, clip: CloudClip) -> None:
+    world.faults.add("delete.lose")
+    url = f"{phone.url}/api/v1/accounts/{phone.account.id}/media/delete"
+    with pytest.raises(aiohttp.ClientError):
+        await phone.http.post(url, json={"media_list": [clip.id]}, headers=phone.bearer)
+    assert clip.deleted
+
+
 async def test_an_answer_may_come_late(phone: Phone, world: World, clip: CloudClip, clock: ManualClock) -> None:
     world.faults.add("media.delay", seconds=30)
     world.faults.add("list.delay", seconds=12)

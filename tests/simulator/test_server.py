@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
+from email.utils import format_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ import aiohttp
 import pytest
 import trustme
 
+from blinkarchive.clock import ManualClock
 from blinkarchive.simulator import Running, Simulator, World
 from tests.simulator import big_house
 from tests.simulator.phone import Phone
@@ -37,6 +39,14 @@ async def test_the_journal_tells_what_was_asked_and_answered(phone: Phone, runni
     assert (fetched.path, fetched.status) == (clip.path, 200)
     assert lost.status == 404
     assert running.seen("GET", "/media/changed") == [listed]
+
+
+async def test_every_answer_says_when_it_was_given_by_the_worlds_clock(phone: Phone, world: World, clock: ManualClock) -> None:
+    for seconds in (0, 3600):
+        clock.advance(seconds)
+        for path in ("/nowhere", world.account.clips[0].path):
+            async with phone.http.get(phone.url + path, headers=phone.bearer) as response:
+                assert response.headers.getall("Date") == [format_datetime(world.clock.now(), usegmt=True)]
 
 
 async def test_the_journal_holds_no_secret(stranger: Phone, running: Running, world: World) -> None:

@@ -21,8 +21,10 @@ from blinkarchive.errors import (
     ListingIncomplete,
     LoginNeeded,
     ModuleAway,
+    ServerTrouble,
     SourceError,
     Transient,
+    Unreachable,
 )
 from blinkarchive.interfaces import Batch, ClipRef
 from blinkarchive.pace import PACES, Pace
@@ -276,3 +278,150 @@ async def test_a_sign_in_that_has_ended_is_told_as_such(source: SyncModules, wor
     world.signins.revoke_refresh_tokens()
     with pytest.raises(LoginNeeded):
         await listed(source)
+
+
+# --- deleting
+
+
+async def delete(ref: ClipRef) -> None:
+    assert ref.delete is not None
+    await ref.delete()
+
+
+def left(of: SyncModule) -> set[tuple[str, datetime]]:
+    return set(truth(of))
+
+
+@pytest.mark.parametrize("rule", ["refused", "misleading"])
+async def test_a_restart_between_listing_and_deleting_deletes_no_other_clip(
+    source: SyncModules, world: World, clock: ManualClock, rule: str
+) -> None:
+    world.rules.old_manifest = "refused" if rule == "refused" else "misleading"
+    hall = module(world, "Hall")
+    expected = left(hall)
+    for ref in await refs(source, hall):
+        hall.stick.renumber()
+        await delete(ref)
+        expected.remove(key(ref))
+        assert left(hall) == expected
+        clock.advance(1)
+    assert expected == set()
+
+
+async def test_a_manifest_that_was_taken_before_is_not_used_to_delete(source: SyncModules, world: World, cloud: Running) -> None:
+    world.rules.old_manifest = "misleading"
+    hall = module(world, "Hall")
+    first, second, third, *_ = await refs(source, hall)
+    await fetched(first)
+    asked = len(cloud.seen("POST", "/manifest/request"))
+    world.faults.add("manifest.renumber")
+    await delete(second)
+    await delete(third)
+    assert len(cloud.seen("POST", "/manifest/request")) == asked + 2
+    assert len(hall.stick.clips) == 4
+    with pytest.raises(ClipGone):
+        await fetched(third)  # the manifest that had it is remembered no more
+    assert await fetched(first) == truth(hall)[key(first)]
+
+
+@pytest.mark.parametrize("hidden", ["before", "after"])
+async def test_clips_that_cannot_be_told_apart_are_not_deleted(source: SyncModules, world: World, hidden: str) -> None:
+    hall = module(world, "Hall")
+    at = world.clock.now() - timedelta(hours=1)
+    world.account.add_local_clip(hall, created_at=at, size=20_000)
+    if hidden == "before":
+        world.account.add_local_clip(hall, created_at=at, size=20_000)
+        assert [ref.delete for ref in await refs(source, hall) if ref.clip.recorded_at == at] == [None, None]
+        return
+    [ref] = [ref for ref in await refs(source, hall) if ref.clip.recorded_at == at]
+    world.account.add_local_clip(hall, created_at=at, size=20_000)
+    with pytest.raises(CommandFailed, match="may be taken for it"):
+        await delete(ref)
+    assert len(hall.stick.clips) == 8
+
+
+async def test_another_clip_that_has_come_to_its_name_and_time_is_not_deleted(source: SyncModules, world: World) -> None:
+    hall = module(world, "Hall")
+    at = world.clock.now() - timedelta(hours=1)
+    gone = world.account.add_local_clip(hall, created_at=at, size=20_000)
+    [ref] = [ref for ref in await refs(source, hall) if ref.clip.recorded_at == at]
+    hall.stick.remove(gone)
+    world.account.add_local_clip(hall, created_at=at, size=40_000)
+    with pytest.raises(CommandFailed, match="may be taken for it"):
+        await delete(ref)
+    [ref] = [ref for ref in await refs(source, hall) if ref.clip.recorded_at == at]
+    assert (ref.fits(40_000), ref.fits(40_900), ref.fits(20_000)) == (True, True, False)
+    assert len(hall.stick.clips) == 7
+
+
+async def test_what_is_gone_from_the_stick_is_gone_when_it_is_to_be_deleted(source: SyncModules, world: World) -> None:
+    hall = module(world, "Hall")
+    ref, *_ = await refs(source, hall)
+    hall.stick.remove(hall.stick.clips[0])
+    with pytest.raises(ClipGone):
+        await delete(ref)
+    assert len(hall.stick.clips) == 5
+
+
+async def test_a_module_that_is_busy_is_asked_again_with_a_new_manifest(
+    source: SyncModules, world: World, cloud: Running
+) -> None:
+    world.rules.old_manifest = "misleading"
+    hall = module(world, "Hall")
+    ref, *_ = await refs(source, hall)
+    asked = len(cloud.seen("POST", "/manifest/request"))
+    world.faults.add("local-delete.busy", times=2)
+    world.faults.add("manifest.renumber", times=3)
+    await delete(ref)
+    assert len(cloud.seen("POST", "/manifest/request")) == asked + 3
+    assert key(ref) not in left(hall)
+    assert len(left(hall)) == 5
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "gone"),
+    [
+        ("local-delete.fail", CommandFailed, 0),
+        ("local-delete.stall", CommandUnfinished, 0),
+        ("local-delete.lose", Unreachable, 1),
+        ("local-delete.drop", Unreachable, 0),
+        ("local-delete.status", ServerTrouble, 0),
+        ("local-delete.busy", Busy, 0),
+        ("manifest.fail", CommandFailed, 0),
+        ("manifest.busy", ModuleAway, 0),
+        ("manifest.status", ServerTrouble, 0),
+    ],
+)
+async def test_what_goes_wrong_with_a_deletion_is_told_and_it_is_asked_for_once(
+    source: SyncModules, world: World, cloud: Running, clock: ManualClock, fault: str, error: type[SourceError], gone: int
+) -> None:
+    hall = module(world, "Hall")
+    ref, *_ = await refs(source, hall)
+    world.faults.add(fault, times=0 if "busy" in fault else 1)
+    with pytest.raises(error):
+        await delete(ref)
+    accepted = [exchange for exchange in cloud.seen("POST", "/clip/delete/") if exchange.status != 409]
+    assert len(accepted) == (fault.startswith("local-delete") and "busy" not in fault)
+    clock.advance(200)
+    world.timeline.settle()
+    assert len(hall.stick.clips) == 6 - gone
+
+
+async def test_a_deletion_that_was_only_said_to_be_done_is_no_error_here(source: SyncModules, world: World) -> None:
+    hall = module(world, "Hall")
+    ref, *_ = await refs(source, hall)
+    world.faults.add("local-delete.lie")
+    await delete(ref)
+    assert key(ref) in {key(found) for found in await refs(source, hall)}
+
+
+async def test_when_another_clip_goes_with_a_deletion_nothing_more_is_deleted(source: SyncModules, world: World) -> None:
+    hall = module(world, "Hall")
+    first, second, third, *_ = await refs(source, hall)
+    await delete(first)
+    hall.stick.remove(next(clip for clip in hall.stick.clips if clip.created_at == third.clip.recorded_at))
+    with pytest.raises(ModuleAway, match="others went"):
+        await delete(second)
+    with pytest.raises(ModuleAway):
+        await delete(second)
+    assert len(hall.stick.clips) == 4

@@ -249,6 +249,8 @@ class TestErrors:
             ({"complete": False}, Exit.SOME_FAILED),
             ({"complete": False, "login_needed": ("home",)}, Exit.SIGN_IN),
             ({"sinks_failed": ("nas",)}, Exit.SOME_FAILED),
+            ({"deleted": 3, "deletions_confirmed": 2}, Exit.DONE),
+            ({"deleted": 3, "deletions_failed": 1}, Exit.SOME_FAILED),
             ({"total": Tally(listed=1, failed=1), "login_needed": ("home",), "stopped": True}, Exit.STOPPED),
         ],
     )
@@ -295,6 +297,7 @@ class TestStatusAndList:
         assert first == {
             "id": "cloud:home:1",
             "key": "cloud-home-1.mp4",
+            "twin": None,
             "account": "home",
             "camera": "Front Door",
             "network": "Home",
@@ -459,6 +462,10 @@ class TestReport:
             **numbers,
             "run": RUN.run,
             "started_at": "2026-03-01T12:00:00Z",
+            "deleted": 0,
+            "deletions_confirmed": 0,
+            "deletions_failed": 0,
+            "would_delete": [],
             "complete": True,
             "stopped": False,
             "login_needed": [],
@@ -469,6 +476,15 @@ class TestReport:
             "excluded_reasons": {},
             "troubles": [{"where": "sink nas", "what": "the sink is full"}],
         }
+
+    def test_progress_moves_while_copies_are_verified_and_clips_deleted(self) -> None:
+        progress, marks = Progress(), set()
+        for _ in range(3):
+            progress.verified += 1
+            marks.add(progress.mark)
+            progress.deleted += 1
+            marks.add(progress.mark)
+        assert len(marks) == 6
 
     def test_progress_tells_rate_and_time_left_once_the_listing_is_over(self) -> None:
         progress = Progress()

@@ -209,6 +209,43 @@ class TestRefusing:
             config, '[account]\nusername = "x"'
         )
 
+    def test_only_what_is_on_sticks_can_be_left_to_twins(self, config: Load) -> None:
+        assert config("[source.sync-module]\nskip_twins = true\n").sources[SourceName.SYNC_MODULE].skip_twins
+        with pytest.raises(ConfigError, match=r"\[source.cloud\]: skip_twins is for \[source.sync-module\]"):
+            config("[source.cloud]\nskip_twins = true\n")
+
+    def test_nothing_is_deleted_unless_it_is_asked_for(self, config: Load) -> None:
+        for source in config("").sources.values():
+            assert (source.delete_after_archive, source.delete_cameras) == (False, ())
+            assert (source.delete_grace, source.delete_limit) == (timedelta(days=7), 100)
+
+    def test_what_is_to_be_deleted_is_each_sources_own(self, config: Load) -> None:
+        text = (
+            "[source.cloud]\n[source.sync-module]\ndelete_after_archive = true\n"
+            'delete_cameras = ["Porch", "77"]\ndelete_grace = "36h"\ndelete_limit = 5\n'
+        )
+        sources = config(text).sources
+        assert not sources[SourceName.CLOUD].delete_after_archive
+        stick = sources[SourceName.SYNC_MODULE]
+        assert (stick.delete_after_archive, stick.delete_cameras) == (True, ("Porch", "77"))
+        assert (stick.delete_grace, stick.delete_limit) == (timedelta(hours=36), 5)
+
+    @pytest.mark.parametrize(
+        ("line", "complaint"),
+        [
+            ('delete_cameras = ["Porch"]', "without delete_after_archive = true deletes nothing"),
+            ('delete_after_archive = true\ndelete_cameras = [""]', "a name must not be empty"),
+            ('delete_after_archive = true\ndelete_cameras = "Porch"', "must be a list"),
+            ("delete_after_archive = true\ndelete_limit = 0", "the least is 1"),
+            ("delete_after_archive = true\ndelete_limit = -3", "the least is 1"),
+            ("delete_after_archive = true\ndelete_grace = 7", "must be a length of time"),
+            ('delete_after_archive = true\ndelete_grace = "-7d"', "is no length of time"),
+            ('delete_after_archive = "yes"', "must be true or false"),
+        ],
+    )
+    def test_a_deletion_that_makes_no_sense_is_refused(self, config: Load, line: str, complaint: str) -> None:
+        assert complaint in refusal(config, f"[source.cloud]\n{line}")
+
     def test_every_and_cron_together_are_refused(self, config: Load) -> None:
         assert "keep one of them" in refusal(config, '[source.cloud]\nevery = "5m"\ncron = "* * * * *"')
 

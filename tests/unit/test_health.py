@@ -44,6 +44,10 @@ class TestTroublesOfARun:
     def test_a_good_run_has_none_and_a_clip_that_was_given_up_long_ago_is_none(self) -> None:
         assert troubles(report(sinks={NAS: Tally(listed=3, stored=2, gave_up=1)})) == {}
 
+    def test_what_was_to_be_deleted_and_was_not_is_told(self) -> None:
+        said = (trouble("account home, cloud", "x"), trouble("clip cloud:home:7", "sink nas has lost it"))
+        assert troubles(report(deletions_failed=2, troubles=said)) == {"deletions": "2 were not done: sink nas has lost it"}
+
     def test_a_sign_in_that_is_needed_is_the_accounts(self) -> None:
         said = (trouble("account home", "a code is wanted"), trouble("account home, cloud", "it ended early"))
         found = troubles(report(login_needed=("home",), complete=False, troubles=said))

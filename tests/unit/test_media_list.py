@@ -13,6 +13,7 @@ from blinkarchive.blink import Client, Homescreen, MediaItem, MediaPage
 from blinkarchive.clock import ManualClock
 from blinkarchive.errors import ListingIncomplete, LoginNeeded, ServerTrouble, Throttled, TokenRevoked, UpdateRequired
 from blinkarchive.interfaces import Batch, Body, Part, Unreadable
+from blinkarchive.model import ClipId
 from blinkarchive.pace import PACES, Pace
 from blinkarchive.retry import Patience
 from blinkarchive.sources.media_list import MediaList
@@ -48,8 +49,12 @@ class Cloud:
         self.asked: list[int] = []
         self.malformed: dict[int, tuple[Unreadable, ...]] = {}
         self.opened: list[str] = []
+        self.deleted: list[list[int]] = []
         self.homes = 0
         self.days: int | Exception | None = 30
+
+    async def delete_media(self, clips: list[int]) -> None:
+        self.deleted.append(list(clips))
 
     async def media_page(self, since: datetime, page: int) -> MediaPage:
         self.between(self, len(self.asked))
@@ -235,6 +240,15 @@ async def test_a_clip_carries_its_facts_and_its_way() -> None:
     async with ref.open() as body:
         assert [chunk async for chunk in body.chunks] == [b"film"]
     assert cloud.opened == ["/api/v2/accounts/1/media/clip/3.mp4"]
+
+
+async def test_a_clip_is_deleted_by_its_own_number_and_alone() -> None:
+    cloud = Cloud([item(3), item(4)])
+    refs = {ref.clip.id: ref for batch in await read(cloud) for ref in batch.found}
+    delete = refs[ClipId(f"cloud:home:{2**33 + 3}")].delete
+    assert delete is not None
+    await delete()
+    assert cloud.deleted == [[2**33 + 3]]
 
 
 CLOUD = Part(scope="cloud:home:", name="the cloud")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from blinkarchive.clock import ManualClock
-from blinkarchive.errors import BadClip, Forbidden, ServerTrouble, Throttled, Transient
+from blinkarchive.errors import BadClip, Busy, Forbidden, ServerTrouble, Throttled, Transient, Unreachable
 from blinkarchive.pace import Figures, Pace
 from blinkarchive.retry import Patience, retry
 
@@ -53,6 +53,13 @@ async def test_a_wait_asked_for_never_shortens_the_pause() -> None:
     clock = ManualClock()
     await retry(Failing(Transient(), Transient(retry_after=2)), clock=clock)
     assert clock.sleeps == [1.0, 4.0]
+
+
+async def test_what_must_not_be_done_twice_is_done_again_only_after_the_fault_that_says_it_was_not_done() -> None:
+    work = Failing(Busy(), Busy(), Unreachable())
+    with pytest.raises(Unreachable):
+        await retry(work, clock=ManualClock(), pauses=(1, 1, 1, 1), only=Busy)
+    assert work.calls == 3
 
 
 async def test_a_run_waits_for_throttling_only_so_long_in_all() -> None:

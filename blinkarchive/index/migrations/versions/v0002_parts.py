@@ -1,4 +1,4 @@
-"""Parts of sources, and how their listings ended."""
+"""Parts of sources, and how their listings ended; clips that are deleted at their source."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
+NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 MOMENT = sa.BigInteger
+OPEN = sa.text("confirmed_at IS NULL")
 
 
 def upgrade() -> None:
@@ -24,3 +26,14 @@ def upgrade() -> None:
         sa.Column("trouble_since", MOMENT),
         sa.Column("keeps", sa.BigInteger),
     )
+    op.create_table(
+        "deletion",
+        sa.Column("clip", NUMBER, sa.ForeignKey("clip.n"), primary_key=True, autoincrement=False),
+        sa.Column("asked_at", MOMENT, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("accepted", sa.Integer, nullable=False),
+        sa.Column("outcome", sa.Text, nullable=False),
+        sa.Column("confirmed_at", MOMENT),
+        sa.Column("copies", sa.Text, nullable=False),
+    )
+    op.create_index("deletion_open", "deletion", ["clip"], sqlite_where=OPEN, postgresql_where=OPEN)
