@@ -178,8 +178,11 @@ class Daemon:
 
     def _begin(self, group: asyncio.TaskGroup) -> None:
         """Begin what is due. A source that is still being looked at has had its tick."""
-        for name in self._schedule.due():
-            if name not in self._doing:
+        due = self._schedule.due()
+        for name in due:
+            if self._config.sources[name].skip_twins and SourceName.CLOUD in {*due, *self._doing}:
+                self._schedule.soon(name, AGAIN)  # its twins in the cloud come first
+            elif name not in self._doing:
                 self._start(group, name, Ask(sources=(name,), feed=False))
         if self._feed_due and FEED not in self._doing:
             self._feed_due = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from blinkarchive.daemon.serve import serve
 from blinkarchive.errors import ArchiveBusy, ConfigError
 from blinkarchive.model import RunReport, SourceName
 from blinkarchive.pipeline.lock import held
-from tests.daemon.house import HOUR, START, House, house
+from tests.daemon.house import HOUR, SOURCES, START, House, house
 from tests.virtually import virtually
 
 
@@ -79,6 +80,21 @@ async def test_a_sink_that_was_away_for_hours_catches_up_without_asking_blink_ag
         await at.until(lambda: at.kept("cabin") == at.truth(), longest=0.4 * HOUR)
         await at.until(lambda: "sink cabin" not in at.wrong, longest=1.2 * HOUR)
         assert len(at.cloud.seen("GET", ".mp4")) == films
+
+
+@virtually
+async def test_with_skip_twins_the_cloud_comes_first_and_what_it_has_is_not_uploaded(tmp_path: Path) -> None:
+    async with house(tmp_path, local_clips=0) as at:
+        camera = at.account.cameras[0]
+        at.account.add_clip(camera)
+        at.account.add_local_clip(camera=camera)
+        only_there = at.account.add_local_clip(camera=camera, created_at=START - timedelta(hours=5))
+        at.configure(sources=SOURCES + "skip_twins = true\n")
+        async with at.served():
+            await at.clock.sleep(0.5 * HOUR)
+        cloud = [hashlib.sha256(clip.film()).hexdigest() for clip in at.account.clips]
+        assert at.kept() == sorted([*cloud, hashlib.sha256(only_there.film()).hexdigest()])
+        assert len(at.cloud.seen("POST", "/clip/request/")) == 1
 
 
 @virtually
