@@ -11,7 +11,6 @@ from blinkarchive.config import Config, SourceConfig
 from blinkarchive.index import Index
 from blinkarchive.index.facts import LastGood, Summary
 from blinkarchive.model import RunReport, SourceName
-from blinkarchive.ticks import Cron
 from blinkarchive.when import format_duration
 
 SHORTEST_AGE = timedelta(hours=6)
@@ -83,6 +82,8 @@ def longest_age(config: Config, source: SourceConfig, now: datetime) -> timedelt
     if source.every is not None:
         distance = source.every
     else:
+        from blinkarchive.ticks import Cron  # what reads cron is loaded by who writes it
+
         assert source.cron is not None  # the config has one of them
         ticks = Cron(source.cron, zone=ZoneInfo(config.serve.zone) if config.serve.zone else None)
         first = ticks.after(now)
