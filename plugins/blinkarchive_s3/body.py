@@ -45,7 +45,7 @@ class Body:
     def read(self, size: int = -1) -> bytes:
         """The next bytes. More than 16 KiB, which is what is asked for, make far fewer calls of the same work."""
         try:
-            return self._read(self._length if size is None or size < 0 else max(size, PIECE))
+            return self._read(self._length if size < 0 else max(size, PIECE))
         except Exception as error:
             self.failure = error
             raise

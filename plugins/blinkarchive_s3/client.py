@@ -15,7 +15,7 @@ from blinkarchive_s3.options import S3Options, check_address
 
 CONNECTING = 10.0
 SILENCE = 60.0
-"""Seconds that a connection may take to be made, and to say nothing. They only free a thread: the core's deadlines are shorter."""
+"""Seconds that a connection may take to be made, and to say nothing. They only free a thread: the core has deadlines."""
 
 
 def secrets_of(options: S3Options) -> dict[str, Secret]:
@@ -50,6 +50,8 @@ def connect(options: S3Options, secrets: dict[str, Secret], connections: int) ->
             "addressing_style": _style(options),
         },
     )
+    if options.ca_file is not None and not options.ca_file.is_file():
+        raise ConfigError(f"ca_file: there is no file {options.ca_file}")
     try:
         session = boto3.session.Session(
             profile_name=options.profile, region_name=options.region, **{name: one.reveal() for name, one in secrets.items()}

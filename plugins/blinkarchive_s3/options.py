@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlencode, urlsplit
 
 from blinkarchive import BadKey, ConfigError
@@ -21,32 +21,47 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _MOST_TAGS = 10
 
 
-def _help(text: str, default: Any = None) -> Any:
-    return field(default=default, metadata={"help": text})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Options:
     """What `[sink.NAME]` takes beside `type = "s3"`."""
 
     bucket: str = field(metadata={"help": "the name of the bucket; it must exist"})
-    prefix: str = _help("a folder in the bucket that all of it goes into, such as `blink/`", "")
-    endpoint_url: str | None = _help("the address of a store that is not Amazon's; https, or http on this machine alone")
-    region: str | None = _help("the region of the bucket, such as `eu-central-1`")
-    access_key_id: SecretRef | None = _help("the id of an access key; without it boto3 looks where it always does")
-    secret_access_key: SecretRef | None = _help("the secret of that access key")
-    session_token: SecretRef | None = _help("the third part of credentials that last for a while only")
-    profile: str | None = _help("the profile in `~/.aws` to take credentials and region from")
-    storage_class: StorageClass | None = _help("the storage class of clips; by default that of the bucket")
-    server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = _help("how the store encrypts what it keeps")
-    kms_key_id: str | None = _help("the key of KMS it encrypts with; for `aws:kms` and `aws:kms:dsse`")
-    tags: Mapping[str, str] = field(default_factory=dict, metadata={"help": "tags that every clip gets, 10 at most"})
-    object_lock_mode: Literal["GOVERNANCE", "COMPLIANCE"] | None = _help("locks every clip against deleting; needs a bucket for it")
-    object_lock_days: int | None = _help("for how many days")
-    path_style: bool | None = _help(
-        "whether the bucket stands in the path of addresses, not before the host; by default where there is an `endpoint_url`"
+    prefix: str = field(default="", metadata={"help": "a folder in the bucket that all of it goes into, such as `blink/`"})
+    endpoint_url: str | None = field(
+        default=None, metadata={"help": "the address of a store that is not Amazon's; https, or http on this machine alone"}
     )
-    ca_file: Path | None = _help("certificates to trust in place of the usual ones, for a store with one of its own")
+    region: str | None = field(default=None, metadata={"help": "the region of the bucket, such as `eu-central-1`"})
+    access_key_id: SecretRef | None = field(
+        default=None, metadata={"help": "the id of an access key; without it boto3 looks where it always does"}
+    )
+    secret_access_key: SecretRef | None = field(default=None, metadata={"help": "the secret of that access key"})
+    session_token: SecretRef | None = field(
+        default=None, metadata={"help": "the third part of credentials that last for a while only"}
+    )
+    profile: str | None = field(default=None, metadata={"help": "the profile in `~/.aws` to take credentials and region from"})
+    storage_class: StorageClass | None = field(
+        default=None, metadata={"help": "the storage class of clips; by default that of the bucket"}
+    )
+    server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = field(
+        default=None, metadata={"help": "how the store encrypts what it keeps"}
+    )
+    kms_key_id: str | None = field(
+        default=None, metadata={"help": "the key of KMS it encrypts with; for `aws:kms` and `aws:kms:dsse`"}
+    )
+    tags: Mapping[str, str] = field(default_factory=dict, metadata={"help": "tags that every clip gets, 10 at most"})
+    object_lock_mode: Literal["GOVERNANCE", "COMPLIANCE"] | None = field(
+        default=None, metadata={"help": "locks every clip against deleting"}
+    )
+    object_lock_days: int | None = field(default=None, metadata={"help": "for how many days"})
+    path_style: bool | None = field(
+        default=None,
+        metadata={
+            "help": "whether the bucket stands in the path of addresses, not before the host; by default where there is an `endpoint_url`"
+        },
+    )
+    ca_file: Path | None = field(
+        default=None, metadata={"help": "certificates to trust in place of the usual ones, for a store with one of its own"}
+    )
 
     def __post_init__(self) -> None:
         if not _BUCKET.fullmatch(self.bucket):

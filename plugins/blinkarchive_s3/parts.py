@@ -90,7 +90,8 @@ def sweep(store: Store, now: datetime | None = None) -> str:
 
 
 def _abandoned(store: Store, before: datetime) -> list[tuple[str, str]]:
-    folder, found, markers = store.options.folder, [], {}
+    folder, found = store.options.folder, []
+    markers: dict[str, str] = {}
     while True:
         with store.teller.translating():
             page = store.client.list_multipart_uploads(Bucket=store.options.bucket, Prefix=folder, **markers)
@@ -99,9 +100,10 @@ def _abandoned(store: Store, before: datetime) -> list[tuple[str, str]]:
             if name.startswith(folder) and is_marked(name.removeprefix(folder)) and one["Initiated"] < before:
                 found.append((name, one["UploadId"]))
         following = {"KeyMarker": page.get("NextKeyMarker"), "UploadIdMarker": page.get("NextUploadIdMarker")}
-        if not page.get("IsTruncated") or not following["KeyMarker"] or following == markers:
+        following = {name: value for name, value in following.items() if value}
+        if not page.get("IsTruncated") or "KeyMarker" not in following or following == markers:
             return found
-        markers = {name: value for name, value in following.items() if value}
+        markers = following
 
 
 def _abort(store: Store, name: str, upload: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from dataclasses import replace
-from threading import Lock
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -15,7 +14,7 @@ from blinkarchive_s3.names import PROBE, WRONG_PROBE
 from blinkarchive_s3.parts import sweep
 from blinkarchive_s3.store import Store, in_base64, own_sha256
 from blinkarchive_s3.telling import Answer
-from blinkarchive_s3.traits import Support, Traits
+from blinkarchive_s3.traits import Known, Support, Traits
 
 TEXT = b"blinkarchive looked here what this store can do; this can be deleted\n"
 SHA256 = hashlib.sha256(TEXT).hexdigest()
@@ -25,21 +24,16 @@ _TURNS = 3
 _UNKNOWN = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedHeader", "InvalidHeader"})
 """How stores call a header that they do not know; or they answer 501."""
 
-_known: dict[tuple[str, str, str], Traits] = {}
-_lock = Lock()
 
-
-def probed(store: Store) -> Traits:
-    """What the store can do: found out the first time, remembered afterwards. Raises `SinkError` when it cannot be used at all."""
-    with _lock:
-        known = _known.get(store.place)
-    if known is None:
-        known = _Probe(store).traits()
+def probed(store: Store, known: Known) -> Traits:
+    """What the store can do: found out the first time, remembered afterwards. Raises `SinkError` when it cannot be used."""
+    traits = known.get(store.place)
+    if traits is None:
+        traits = _Probe(store).traits()
         if remark := sweep(store):
-            known = replace(known, remarks=(remark,))
-        with _lock:
-            _known[store.place] = known
-    return known
+            traits = replace(traits, remarks=(remark,))
+        known[store.place] = traits
+    return traits
 
 
 class _Probe:
@@ -95,7 +89,7 @@ class _Probe:
         return status == 400
 
     def _ask(self, name: str, sha256: str, conditions: Support, checksums: Support) -> tuple[int, dict[str, Any]]:
-        """Put it, and give the status: 200, 412 when it is there, 400 when its hash is wrong. Raises `_Unknown`, or what else is."""
+        """Put it, and give the status: 200, 412 when it is there, 400 when its hash is wrong. Raises `_Unknown`, or `SinkError`."""
         said: dict[str, Any] = dict(self._store.options.sealed)
         said |= {} if conditions is Support.REFUSED else {"IfNoneMatch": "*"}
         said |= {} if checksums is Support.REFUSED else {"ChecksumSHA256": in_base64(sha256)}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from blinkarchive import ConfigError, Content, Key, Sink, Stored
 from blinkarchive_s3.options import S3Options
+from blinkarchive_s3.traits import Known
 
 if TYPE_CHECKING:
     from blinkarchive_s3.store import Limits, Store
@@ -21,17 +22,19 @@ T = TypeVar("T")
 THREADS = 16
 """So many calls at once: as many as the core makes."""
 
+_KNOWN: Known = {}
+
 
 @asynccontextmanager
-async def open_s3(options: S3Options, limits: Limits | None = None) -> AsyncIterator[Sink]:
-    """Open a bucket as a sink, and find out what its store can do.
+async def open_s3(options: S3Options, limits: Limits | None = None, known: Known | None = None) -> AsyncIterator[Sink]:
+    """Open a bucket as a sink, and find out what its store can do: once for all that share what is `known`, by default a process.
 
     Raises `ConfigError` when boto3 is not installed or the options make no sense, and `SinkUnavailable` when the bucket
     cannot be reached with these credentials. Leaving waits for what still runs in threads, so that nothing is put after it.
     """
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="blinkarchive-s3")
     try:
-        store = await asyncio.wrap_future(pool.submit(_open, options, limits))
+        store = await asyncio.wrap_future(pool.submit(_open, options, limits, _KNOWN if known is None else known))
         try:
             yield S3Sink(store, pool)
         finally:
@@ -41,7 +44,7 @@ async def open_s3(options: S3Options, limits: Limits | None = None) -> AsyncIter
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _open(options: S3Options, limits: Limits | None) -> Store:
+def _open(options: S3Options, limits: Limits | None, known: Known) -> Store:
     """In a thread: importing boto3 and making a client take most of a second."""
     try:
         import boto3  # noqa: F401
@@ -56,7 +59,7 @@ def _open(options: S3Options, limits: Limits | None) -> Store:
     client = connect(options, secrets, connections=2 * THREADS)
     store = Store(client, options, Teller(options.bucket, tuple(secrets.values())), limits or Limits())
     try:
-        store.traits = probed(store)
+        store.traits = probed(store, known)
     except BaseException:
         store.close()
         raise
@@ -101,7 +104,7 @@ class S3Sink:
             steps.close()
 
     async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
-        """What is stored, page by page: see `Sink.list`. What cannot be a key, such as the folders that consoles make, is left out."""
+        """What is stored, page by page: see `Sink.list`. What is no key, such as the folders that consoles make, is left out."""
         steps = _Steps(self._pool, self._store.pages(prefix))
         try:
             async for page in steps:

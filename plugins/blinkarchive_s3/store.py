@@ -89,7 +89,7 @@ class Store:
         return {} if self.traits.conditions is Support.REFUSED else {"IfNoneMatch": "*"}
 
     def described(self, key: Key, content: Content) -> dict[str, Any]:
-        """What is said of an object when it is put. What the archive keeps for itself is never locked nor in a class of its own."""
+        """What is said of an object when it is put. The archive's marker is never locked, nor in a class of its own."""
         options = self.options
         said: dict[str, Any] = {"ContentType": type_of(key), "Metadata": {"sha256": content.sha256}, **options.sealed}
         if key.startswith("."):
@@ -141,7 +141,7 @@ class Store:
                 try:
                     found: Mapping[str, Any] = self.client.head_object(**self.target(name), ChecksumMode="ENABLED")
                 except ClientError as error:
-                    if not 400 <= Answer.of(error).status < 500:
+                    if Answer.of(error).status >= 500:
                         raise
                 else:
                     if "ContentLength" not in found:
@@ -211,7 +211,7 @@ class Store:
                     raise self.teller.strange("a listing that does not say whether it is whole")
             skip = len(self.options.folder)
             found = [Stored(key=Key(one["Key"][skip:]), size=int(one["Size"])) for one in page.get("Contents", ())]
-            yield [one for one in found if is_key(one.key)]
+            yield [one for one in found if one.key.startswith(prefix) and is_key(one.key)]  # some take "a//" for "a/"
             if not page["IsTruncated"]:
                 return
             following = page.get("NextContinuationToken")

@@ -10,6 +10,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from blinkarchive import AlreadyThere, BadKey, BlinkArchiveError, CopyDiffers, NotFound, SinkError, SinkFull, SinkUnavailable
 from blinkarchive.secret import Secret, redact
@@ -35,7 +37,15 @@ _FULL = frozenset(
     | {"XMinioAdminBucketQuotaExceeded", "InsufficientCapacity", "StorageCapExceeded", "storage_cap_exceeded"}
 )
 _PASSING = frozenset(
-    {"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "ConditionalRequestConflict", "OperationAborted", "NoSuchUpload"}
+    {
+        "SlowDown",
+        "RequestTimeout",
+        "InternalError",
+        "ServiceUnavailable",
+        "ConditionalRequestConflict",
+        "OperationAborted",
+        "NoSuchUpload",
+    }
     | {"Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "BandwidthLimitExceeded"}
 )
 _DAMAGED = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "IncompleteBody"})
@@ -44,6 +54,7 @@ _OTHER_REGION = frozenset(
 )
 _NO_KEY = frozenset({"KeyTooLongError", "InvalidObjectName", "XMinioInvalidObjectName", "InvalidURI"})
 _MISSING = frozenset({"NoSuchKey", "NoSuchVersion"})
+_BROKEN = (ResponseParserError, boto.HTTPClientError, boto.IncompleteReadError, HTTPError, OSError)
 _NEEDED = {
     "PutObject": "s3:PutObject (with tags s3:PutObjectTagging too, with a lock s3:PutObjectRetention)",
     "HeadObject": "s3:GetObject and s3:ListBucket",
@@ -122,7 +133,7 @@ class Teller:
             raise self._away(advice, error) from error
         except (boto.ConnectTimeoutError, boto.EndpointConnectionError, boto.ProxyConnectionError) as error:
             raise self._away("the store cannot be reached: is this machine online, and endpoint_url right?", error) from error
-        except (boto.ResponseParserError, boto.HTTPClientError, boto.IncompleteReadError, boto.ResponseStreamingError) as error:
+        except _BROKEN as error:
             raise self._away("the store broke off, or what answers is none", error) from error
         except boto.ParamValidationError as error:
             raise SinkError(self._say("boto3 does not take this", str(error))) from error
@@ -144,7 +155,9 @@ class Teller:
         if code in _STANDING:
             return SinkUnavailable(self._told(answer, _STANDING[code]))
         if status in (400, 409) and "object lock" in answer.message.lower():
-            return SinkUnavailable(self._told(answer, "the bucket locks no objects: leave out object_lock_mode, or make one that does"))
+            return SinkUnavailable(
+                self._told(answer, "the bucket locks no objects: leave out object_lock_mode, or make one that does")
+            )
         if code == "InvalidObjectState":
             return SinkError(self._told(answer, f"{key} is in a storage class that has to be thawed first: restore it there"))
         if code in _DAMAGED:

@@ -31,9 +31,12 @@ class Traits:
         notes = []
         if self.conditions is not Support.YES:
             notes.append(
-                "the store knows no conditional puts: what exists is looked for before each put; let no other program "
-                "write there"
+                "the store knows no conditional puts: what exists is looked for before each put; let no other program write there"
             )
         if self.checksums is not Support.YES:
             notes.append("the store checks no SHA-256: every clip is read back after it was put, and for each verification")
         return (*notes, *self.remarks)
+
+
+Known = dict[tuple[str, str, str], Traits]
+"""What is known of places: an address, a bucket, a folder."""
