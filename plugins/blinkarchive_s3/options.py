@@ -56,7 +56,7 @@ class S3Options:
     path_style: bool | None = field(
         default=None,
         metadata={
-            "help": "whether the bucket stands in the path of addresses, not before the host; by default where there is an `endpoint_url`"
+            "help": "whether the bucket stands in the path of addresses, not before the host; by default with an `endpoint_url`"
         },
     )
     ca_file: Path | None = field(

@@ -89,7 +89,7 @@ class _Probe:
         return status == 400
 
     def _ask(self, name: str, sha256: str, conditions: Support, checksums: Support) -> tuple[int, dict[str, Any]]:
-        """Put it, and give the status: 200, 412 when it is there, 400 when its hash is wrong. Raises `_Unknown`, or `SinkError`."""
+        """Put it, and give the status: 200, 412 if it is there, 400 if its hash is wrong. Raises `_Unknown`, or `SinkError`."""
         said: dict[str, Any] = dict(self._store.options.sealed)
         said |= {} if conditions is Support.REFUSED else {"IfNoneMatch": "*"}
         said |= {} if checksums is Support.REFUSED else {"ChecksumSHA256": in_base64(sha256)}
