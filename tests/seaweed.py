@@ -70,10 +70,14 @@ class Seaweed:
 
 
 @contextmanager
-def serving() -> Iterator[Seaweed]:
-    """Start it; it is killed in the end. Whoever takes one of its ports in the meantime costs another try."""
+def serving(where: Path | None = None, volume_mb: int = 64) -> Iterator[Seaweed]:
+    """Start it, with its data in a folder; it is killed in the end. Whoever takes one of its ports costs another try."""
     for last in (False, False, True):
-        with tempfile.TemporaryDirectory(prefix="seaweed-") as folder, suppress(_PortTaken), _started(Path(folder)) as seaweed:
+        with (
+            tempfile.TemporaryDirectory(prefix="seaweed-", dir=where) as folder,
+            suppress(_PortTaken),
+            _started(Path(folder), volume_mb) as seaweed,
+        ):
             yield seaweed
             return
         assert not last, "SeaweedFS does not start"
@@ -84,7 +88,7 @@ class _PortTaken(Exception):
 
 
 @contextmanager
-def _started(folder: Path) -> Iterator[Seaweed]:
+def _started(folder: Path, volume_mb: int) -> Iterator[Seaweed]:
     identity = {
         "name": "archive",
         "credentials": [{"accessKey": ACCESS_KEY_ID, "secretKey": SECRET_ACCESS_KEY}],
@@ -99,7 +103,7 @@ def _started(folder: Path) -> Iterator[Seaweed]:
         "ip.bind": "127.0.0.1",
         **ports,
         "master.telemetry": "false",
-        "master.volumeSizeLimitMB": 64,
+        "master.volumeSizeLimitMB": volume_mb,
         "volume.max": 0,
         "filer.localSocket": folder / "filer.sock",
         "s3.config": folder / "iam.json",

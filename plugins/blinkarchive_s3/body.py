@@ -9,8 +9,6 @@ from typing import BinaryIO
 from blinkarchive import SinkError
 
 PIECE = 256 * 1024
-AT_ONCE = 1024 * 1024
-"""What is no longer than this is handed over as it is: one call in place of many, and no asking whether the store wants it."""
 
 
 class Stopped(Exception):
@@ -65,10 +63,3 @@ class Body:
             raise SinkError(f"{self._path} is shorter than it was")
         self._at += len(data)
         return data
-
-    def whole(self) -> bytes:
-        """All of it. Raises `SinkError` when the file is too short by now."""
-        pieces = []
-        while piece := self.read():
-            pieces.append(piece)
-        return b"".join(pieces)

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from botocore.exceptions import ClientError
 
 from blinkarchive import AlreadyThere, Content, Key, NotFound, SinkError, SinkUnavailable, Stored
-from blinkarchive_s3.body import AT_ONCE, Body
+from blinkarchive_s3.body import Body
 from blinkarchive_s3.names import check, is_key, type_of
 from blinkarchive_s3.options import S3Options
 from blinkarchive_s3.telling import Answer, Teller
@@ -75,7 +75,7 @@ class Store:
                     **self.described(key, content),
                     **self.unless_there(),
                     **({} if self.traits.checksums is Support.REFUSED else {"ChecksumSHA256": in_base64(content.sha256)}),
-                    Body=body.whole() if content.size <= AT_ONCE else body,
+                    Body=body,
                     ContentLength=content.size,
                 )
         self.require_etag(answer)

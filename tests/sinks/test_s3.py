@@ -18,7 +18,7 @@ from blinkarchive.conformance import MakeContent
 from blinkarchive_s3 import open_s3
 from blinkarchive_s3.names import PROBE, WRONG_PROBE
 from blinkarchive_s3.sink import S3Sink
-from blinkarchive_s3.store import MIB, Limits
+from blinkarchive_s3.store import MIB, Limits, own_sha256
 from tests.sinks.fake_s3 import ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, FakeS3, Fault, Object, Upload, fake_s3
 
 KEY = Key("porch/2026/05/01/porch_20260501T120000Z_0123456789abcdef.mp4")
@@ -183,6 +183,22 @@ async def test_what_is_large_goes_in_parts_and_its_name_comes_last(s3: FakeS3, s
     assert completion.headers["If-None-Match"] == "*"
     assert s3.objects[KEY].data == data
     assert s3.objects[KEY].headers["x-amz-meta-sha256"] == content.sha256
+
+
+def test_a_hash_counts_only_where_it_is_one_of_the_whole_object() -> None:
+    digest = hashlib.sha256(b"x").digest()
+    right = base64.b64encode(digest).decode()
+    for found, sha256 in (
+        ({"ChecksumSHA256": right, "ChecksumType": "FULL_OBJECT"}, digest.hex()),
+        ({"ChecksumSHA256": right}, digest.hex()),
+        ({"ChecksumSHA256": right, "ChecksumType": "COMPOSITE"}, None),
+        ({"ChecksumSHA256": f"{right}-3"}, None),
+        ({"ChecksumSHA256": base64.b64encode(digest[:20]).decode()}, None),
+        ({"ChecksumSHA256": digest.hex()}, None),
+        ({"ChecksumSHA256": ""}, None),
+        ({}, None),
+    ):
+        assert own_sha256(found) == sha256
 
 
 async def test_a_hash_of_parts_is_no_hash_of_the_whole(s3: FakeS3, sink: Sink, make_content: MakeContent) -> None:
