@@ -30,6 +30,7 @@ from blinkarchive.errors import (
 )
 from blinkarchive.files import Files
 from blinkarchive.index import Index
+from blinkarchive.index.facts import KnownSink
 from blinkarchive.interfaces import Sink, Source
 from blinkarchive.model import ClipId, RunReport, SinkName, SourceName, Standing
 from blinkarchive.pace import Pace
@@ -250,16 +251,19 @@ class _Run:
 
     async def _pass(self, stack: AsyncExitStack, openings: Mapping[SinkName, Opening | PluginError]) -> None:
         lanes = await self._lanes(stack, openings)
+        self._progress.optional = frozenset(self._config.sinks) - set(self._config.required)
+        self._progress.min_copies = self._config.archive.min_copies
+        forgotten = await self._forgotten()
         deletions = Deletions(
             index=self._index,
             lanes=lanes,
-            every_sink=tuple(self._config.sinks),
+            every_sink=self._config.trusted,
             clock=self._clock,
             progress=self._progress,
             rules={
                 name: Rule(grace=source.delete_grace, limit=source.delete_limit, cameras=source.delete_cameras)
                 for name, source in self._config.sources.items()
-                if source.delete_after_archive
+                if source.delete_after_archive and not forgotten
             },
             skew=self._skew,
             in_hand=self._workshop.in_hand,
@@ -278,7 +282,7 @@ class _Run:
             stored=self._registry.clip_stored,
             planned=self._planned,
             in_flight=self._config.archive.in_flight,
-            every_sink=tuple(self._config.sinks),
+            every_sink=self._config.trusted,
             skip_twins=any(source.skip_twins for source in self._config.sources.values()),
             deletions=deletions,
             in_hand=self._workshop.in_hand,
@@ -297,6 +301,20 @@ class _Run:
             for lane in lanes:
                 if lane.closed and not self._ask.dry_run:
                     self._progress.sink_failed(lane.name, lane.closed)
+
+    async def _forgotten(self) -> list[SinkName]:
+        """The sinks that the archive has and the config has not. Until they are put back or retired, they count, and nothing
+        may be deleted that they should hold.
+        """
+        known = (await self._index.names_of_sinks()).items()
+        forgotten = [name for name, id_ in known if id_ is not None and name not in self._config.sinks]
+        for name in forgotten:
+            self._progress.trouble(
+                f"sink {name}",
+                "it belongs to the archive and is not in the config, so nothing is deleted at any source: "
+                f"put it back, or `blinkarchive sinks retire {name}`",
+            )
+        return forgotten
 
     async def _catalogue(self, lane: Lane) -> None:
         try:
@@ -486,6 +504,29 @@ async def import_credentials(config: Config, account: str, file: Path, *, clock:
         await blink.adopt(proven)
         await blink.account_id()
     return f"Account {account} is signed in with what {file} held. That file still holds a password in clear: delete it."
+
+
+async def retire(config: Config, name: SinkName, *, force: bool = False, clock: Clock | None = None) -> KnownSink:
+    """Forget a sink and what it holds; nothing in it is touched. Returns what was known of it.
+
+    Raises `ConfigError` when the archive has no such sink, or when clips are held by no other one and it is not to be forced;
+    `ArchiveBusy` while a run goes on.
+    """
+    state = State(folder=config.archive.state)
+    async with reading(config, clock=clock) as index:  # an index is not made to look for a sink in it
+        known = {one.sink: one for one in await index.sinks()}
+    if name not in known:
+        raise ConfigError(f"the archive has no sink {name}; it has {', '.join(known) or 'none'}")
+    with held(state.lock):
+        async with Index.open(state.index, clock=clock or Clock()) as index:
+            one = next(one for one in await index.sinks() if one.sink == name)
+            if one.only_there and not force:
+                raise ConfigError(
+                    f"{one.only_there:,} clips are held by the sink {name} and no other: put it back into the config, so that a run "
+                    "copies them to the others, or say --force"
+                )
+            await index.forget_sink(name)
+            return one
 
 
 @asynccontextmanager

@@ -104,7 +104,7 @@ def overdue(
     asked: list[tuple[str, datetime | None, timedelta]] = [
         *((f"source {name}", last_good.sources.get(name), age) for name, age in ages.items()),
         *((f"account {name}", last_good.accounts.get(name), most) for name in config.accounts),
-        *((f"sink {name}", last_good.sinks.get(name), most) for name in config.sinks),
+        *((f"sink {name}", last_good.sinks.get(name), most) for name in config.required),
     ]
     for where, good, age in asked:
         begins = good or since

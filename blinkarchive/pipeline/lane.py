@@ -8,7 +8,7 @@ import json
 import logging
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Protocol
 
@@ -82,6 +82,10 @@ class SinkMemory(Protocol):
     async def sink_id(self, sink: SinkName, /) -> str | None: ...
 
     async def keep_sink_id(self, sink: SinkName, id_: str, /) -> None: ...
+
+    async def names_of_sinks(self) -> Mapping[SinkName, str | None]: ...
+
+    async def rename_sink(self, old: SinkName, new: SinkName, /) -> None: ...
 
 
 class Lane:
@@ -173,11 +177,19 @@ class Lane:
                 f"sink {self.name}: this is another place than before (its marker is {found}, expected {known}). "
                 "Is the right disk mounted? A new place needs a new name in the config"
             )
-        for other in others:
-            if other != self.name and await memory.sink_id(other) == found:
-                raise SinkUnavailable(f"sink {self.name}: this is the same place as sink {other}; one copy is not two")
         if known is None:
-            await memory.keep_sink_id(self.name, found)
+            await self._take_name(memory, found, set(others))
+
+    async def _take_name(self, memory: SinkMemory, id_: str, others: Collection[SinkName]) -> None:
+        """A place that the index does not know under this name: it may know it under another, which nobody uses any more."""
+        owner = next((name for name, its in (await memory.names_of_sinks()).items() if its == id_ and name != self.name), None)
+        if owner in others:
+            raise SinkUnavailable(f"sink {self.name}: this is the same place as sink {owner}; one copy is not two")
+        if owner is None:
+            await memory.keep_sink_id(self.name, id_)
+        else:
+            log.info("the sink has a new name", extra={"sink": self.name, "before": owner})
+            await memory.rename_sink(owner, self.name)
 
     async def _marker(self) -> str | None:
         text = b""

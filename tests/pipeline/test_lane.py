@@ -42,6 +42,12 @@ class Memory:
     async def keep_sink_id(self, name: SinkName, id: str) -> None:
         self.ids[name] = id
 
+    async def names_of_sinks(self) -> dict[SinkName, str | None]:
+        return dict(self.ids)
+
+    async def rename_sink(self, old: SinkName, new: SinkName) -> None:
+        self.ids[new] = self.ids.pop(old)
+
 
 @pytest.fixture
 async def spool(tmp_path: Path) -> AsyncIterator[Spool]:
