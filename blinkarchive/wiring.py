@@ -522,8 +522,8 @@ async def retire(config: Config, name: SinkName, *, force: bool = False, clock: 
             one = next(one for one in await index.sinks() if one.sink == name)
             if one.only_there and not force:
                 raise ConfigError(
-                    f"{one.only_there:,} clips are held by the sink {name} and no other: put it back into the config, so that a run "
-                    "copies them to the others, or say --force"
+                    f"{one.only_there:,} clips are held by the sink {name} and no other: put it back into the config, so that "
+                    "a run copies them to the others, or say --force"
                 )
             await index.forget_sink(name)
             return one
