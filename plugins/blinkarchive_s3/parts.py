@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from blinkarchive import BlinkArchiveError, Content, CopyDiffers, Key
+from blinkarchive import BlinkArchiveError, Content, CopyDiffers, Key, SinkError
 from blinkarchive_s3.body import Body, Stopped
 from blinkarchive_s3.names import is_marked
+from blinkarchive_s3.telling import status_of
 from blinkarchive_s3.traits import Support
 
 if TYPE_CHECKING:
@@ -77,15 +78,19 @@ def _put_all(
 def sweep(store: Store, now: datetime | None = None) -> str:
     """Abort what killed runs began more than a day ago: below our folder, under names that clips of ours have.
 
-    What keeps us from it keeps no clip from being stored: it is returned in words, "" when there is nothing to say.
+    What keeps us from it keeps no clip from being stored. Where only the right to do it lacks, that is returned in words.
     """
     try:
         for name, upload in _abandoned(store, (now or datetime.now(UTC)) - ABANDONED_AFTER):
             log.info("an upload that a killed run left is removed", extra={"key": name})
             _abort(store, name, upload)
-    except BlinkArchiveError as error:
+    except SinkError as error:
         log.info("unfinished uploads cannot be looked after", extra={"because": str(error)})
-        return f"unfinished uploads of killed runs cannot be removed, a lifecycle rule can do it: {error}"
+        return (
+            ""
+            if status_of(error) != 403
+            else f"unfinished uploads of killed runs cannot be removed, a lifecycle rule can do it: {error}"
+        )
     return ""
 
 

@@ -18,7 +18,7 @@ from blinkarchive import AlreadyThere, Content, Key, NotFound, SinkError, SinkUn
 from blinkarchive_s3.body import Body
 from blinkarchive_s3.names import check, is_key, type_of
 from blinkarchive_s3.options import S3Options
-from blinkarchive_s3.telling import Answer, Teller
+from blinkarchive_s3.telling import Answer, Teller, status_of
 from blinkarchive_s3.traits import Support, Traits
 from blinkarchive_s3.turns import TURNS
 
@@ -163,7 +163,7 @@ class Store:
         except NotFound:
             return False
         except SinkError as error:
-            if _status(error) != 416:  # no first byte: it is there, and empty
+            if status_of(error) != 416:  # no first byte: it is there, and empty
                 raise
         return True
 
@@ -258,8 +258,3 @@ def _opened(content: Content) -> Iterator[BinaryIO]:
         if os.fstat(file.fileno()).st_size != content.size:
             raise SinkError(f"{content.path} is not {content.size:,} bytes long, as it should be")
         yield file
-
-
-def _status(error: SinkError) -> int:
-    cause = error.__cause__
-    return Answer.of(cause).status if isinstance(cause, ClientError) else 0

@@ -44,7 +44,6 @@ _PASSING = frozenset(
         "ServiceUnavailable",
         "ConditionalRequestConflict",
         "OperationAborted",
-        "NoSuchUpload",
     }
     | {"Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "BandwidthLimitExceeded"}
 )
@@ -147,6 +146,8 @@ class Teller:
             return AlreadyThere(f"{key} is there already")
         if code in _MISSING:
             return NotFound(f"there is no {key}")
+        if code == "NoSuchUpload":
+            return SinkUnavailable(self._told(answer, "the upload is not there any more"))
         if code in _FULL or status == 507:
             return SinkFull(self._told(answer, "there is no room"))
         if code in _OTHER_REGION or status in (301, 302, 307, 308):
@@ -189,6 +190,12 @@ class Teller:
 
     def _say(self, advice: str, why: str) -> str:
         return redact(f"bucket {self._bucket}: {advice} ({' '.join(why.split())[:500]})", *self._known)
+
+
+def status_of(error: SinkError) -> int:
+    """The status of the answer that an error stands for; 0 when there was none."""
+    cause = error.__cause__
+    return Answer.of(cause).status if isinstance(cause, boto.ClientError) else 0
 
 
 def _quoted_after(text: str, word: str) -> str:

@@ -302,6 +302,13 @@ async def test_a_store_where_leftovers_cannot_be_looked_after_is_used_and_says_s
     assert "s3:ListBucketMultipartUploads" in note
 
 
+async def test_a_store_that_keeps_no_list_of_them_is_used_too(s3: FakeS3) -> None:
+    s3.always["ListMultipartUploads"] = Fault(404, "NoSuchUpload")
+    async with open_s3(s3.options()) as sink:
+        assert isinstance(sink, S3Sink)
+        assert sink.notes == ()
+
+
 # --- stat
 
 

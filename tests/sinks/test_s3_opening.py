@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import ssl
 import subprocess
 import sys
@@ -22,9 +23,11 @@ from blinkarchive.registry import Registry
 from blinkarchive_s3 import S3Options, open_s3
 from blinkarchive_s3.names import PROBE
 from blinkarchive_s3.sink import S3Sink
+from tests.seaweed import secret
 from tests.sinks.fake_s3 import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Fault, fake_s3
 
 KEY = Key("porch/clip_0123456789abcdef.mp4")
+RCLONE = Path(sys.executable).with_name("rclone")
 PAGE = Path(__file__).parents[2] / "docs" / "s3.md"
 
 
@@ -101,8 +104,67 @@ async def test_a_store_that_can_neither_is_used_all_the_same(make_content: MakeC
     async with fake_s3(conditions="refused", checksums="refused") as s3, open_s3(s3.options()) as sink:
         assert len(notes(sink)) == 2
         await sink.put(KEY, make_content(1000))
+        said = s3.asked[-1].headers
+        assert [name for name in said if "checksum" in name.lower() or "trailer" in name.lower()] == []
+        assert said.get("Content-Encoding") is None
         with pytest.raises(AlreadyThere):
             await sink.put(KEY, make_content(1000))
+
+
+async def test_a_real_store_that_ignores_conditions_and_hashes_is_used_safely(tmp_path: Path, make_content: MakeContent) -> None:
+    (tmp_path / "clips").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    key, hidden = "AKIDOFRCLONE00000001", "of-rclone-1234567890"
+    argv = [
+        str(RCLONE),
+        "serve",
+        "s3",
+        "--config",
+        "/dev/null",
+        "--addr",
+        address,
+        "--auth-key",
+        f"{key},{hidden}",
+        str(tmp_path),
+    ]
+    server = await asyncio.create_subprocess_exec(*argv, stderr=asyncio.subprocess.DEVNULL)
+    try:
+        await _listens(address)
+        options = S3Options(
+            bucket="clips", endpoint_url=f"http://{address}", access_key_id=secret(key), secret_access_key=secret(hidden)
+        )
+        async with open_s3(options) as sink:
+            assert len(notes(sink)) == 2
+            content = make_content(300_000)
+            await sink.put(KEY, content)
+            with pytest.raises(AlreadyThere):
+                await sink.put(KEY, make_content(300_000))
+            stored = await sink.stat(KEY)
+            assert stored is not None
+            assert (stored.size, stored.sha256) == (300_000, None)
+            async with sink.open(KEY, 100) as chunks:
+                assert b"".join([chunk async for chunk in chunks]) == content.path.read_bytes()[100:]
+            assert [one.key async for one in sink.list()] == [KEY]
+            await sink.delete(KEY)
+            assert await sink.stat(KEY) is None
+    finally:
+        server.kill()
+        await server.wait()
+
+
+async def _listens(address: str) -> None:
+    host, port = address.split(":")
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(host, int(port))
+            except OSError:
+                await asyncio.sleep(0.1)
+            else:
+                writer.close()
+                await writer.wait_closed()
+                return
 
 
 async def test_where_nothing_may_be_deleted_one_small_object_stays_however_many_processes_look() -> None:
