@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -606,3 +607,35 @@ async def test_a_file_that_cannot_be_read_is_no_fault_of_the_store(s3: FakeS3, s
         await sink.put(KEY, gone)
     assert not isinstance(raised.value, SinkUnavailable)
     assert s3.asked == []
+
+
+@pytest.mark.parametrize("size", [1000, 3 * MIB])
+@pytest.mark.parametrize("more", [-1, 1])
+async def test_a_file_of_another_length_is_not_even_offered(
+    s3: FakeS3, sink: Sink, make_content: MakeContent, size: int, more: int
+) -> None:
+    content = make_content(size)
+    with pytest.raises(SinkError, match="bytes long"):
+        await sink.put(KEY, Content(path=content.path, size=size + more, sha256=content.sha256))
+    assert s3.asked == []
+
+
+@pytest.mark.parametrize("limits", [Limits(), IN_PARTS], ids=["one request", "parts"])
+async def test_a_file_that_shrinks_on_its_way_is_no_fault_of_the_store(
+    s3: FakeS3, make_content: MakeContent, limits: Limits
+) -> None:
+    content = make_content(40 * MIB)  # more than a connection holds that nobody reads from
+    s3.faults["UploadPart"] = [Fault(kind="hangs")]
+    async with open_s3(s3.options(), limits) as sink:
+        s3.faults["PutObject"] = [Fault(kind="hangs")]
+        s3.asked.clear()
+        put = asyncio.create_task(sink.put(KEY, content))
+        await eventually(lambda: s3.calls("PutObject", "UploadPart") != [])
+        await asyncio.sleep(0.05)
+        os.truncate(content.path, 20 * MIB)
+        s3.hang.set()
+        with pytest.raises(SinkError, match="shorter than it was") as raised:
+            await put
+        assert not isinstance(raised.value, SinkUnavailable)
+        assert await sink.stat(KEY) is None
+        assert s3.uploads == {}
