@@ -148,9 +148,7 @@ def serving(folder: Path, more: str = "") -> Iterator[Sshd]:
 def _children(pid: int) -> list[int]:
     """The processes that a process has started, and those that these have, as the system lists them."""
     parents: dict[int, list[int]] = {}
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    for line in listed.splitlines():
-        child, parent = (int(number) for number in line.split())
+    for child, parent in _parents():
         parents.setdefault(parent, []).append(child)
     found, waiting = [], [pid]
     while waiting:
@@ -158,3 +156,17 @@ def _children(pid: int) -> list[int]:
         found += children
         waiting += children
     return found
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    """Every process with its parent; `ps` is asked where there is no /proc, as not every machine has both."""
+    if not Path("/proc/self/stat").exists():
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+        for line in listed.splitlines():
+            child, parent = line.split()
+            yield int(child), int(parent)
+        return
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):
+                yield int(folder.name), int((folder / "stat").read_text().rpartition(")")[2].split()[1])
