@@ -1,4 +1,4 @@
-"""An SFTP server that does what OpenSSH cannot be made to do: fail at the k-th write, lose an answer, rename over what is there."""
+"""An SFTP server that does what OpenSSH cannot be made to do: fail at the k-th write, lose an answer, rename over a file."""
 
 from __future__ import annotations
 
@@ -62,6 +62,11 @@ class OddServer:
             listener.close()
             self.cut()
             await listener.wait_closed()
+            # A handler that still works for a connection that is gone would go on to the end of all it was sent.
+            handlers = [task for task in asyncio.all_tasks() if "_sftp_handler" in repr(task.get_coro())]
+            for task in handlers:
+                task.cancel()
+            await asyncio.gather(*handlers, return_exceptions=True)
             while self.connections:
                 await asyncio.sleep(0.01)
             for file in self.opened:
@@ -167,6 +172,15 @@ async def _meet(faults: dict[tuple[str, int], Fault], name: str, number: int, fi
 
 for _name in WATCHED:
     setattr(_Files, _name, _watched(_name))
+
+
+async def _scandir(files: _Files, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+    plain = asyncssh.SFTPServer.scandir
+    async for name in files.server.instead.get("scandir", plain)(files, path):
+        yield name
+
+
+_Files.scandir = _scandir  # type: ignore[method-assign]
 
 
 @dataclass
