@@ -193,5 +193,5 @@ def _key(file: Path, passphrase: Secret | None) -> asyncssh.SSHKey:
     except asyncssh.KeyEncryptionError as error:
         raise ConfigError(f"key: key_passphrase does not open {file}") from error
     except asyncssh.KeyImportError as error:
-        what = "needs a key_passphrase" if passphrase is None and "passphrase" in str(error).lower() else "cannot be used ({error})"
-        raise ConfigError(f"key: {file} {what}") from error
+        locked = passphrase is None and "passphrase" in str(error).lower()
+        raise ConfigError(f"key: {file} {'needs a key_passphrase' if locked else f'cannot be used ({error})'}") from error

@@ -180,7 +180,7 @@ async def _scandir(files: _Files, path: bytes) -> AsyncIterator[asyncssh.SFTPNam
         yield name
 
 
-_Files.scandir = _scandir  # type: ignore[method-assign]
+setattr(_Files, "scandir", _scandir)  # noqa: B010  # as above
 
 
 @dataclass

@@ -350,9 +350,7 @@ async def test_a_server_that_repeats_the_password_does_not_get_it_into_our_words
     assert "***" in said
 
 
-async def test_the_library_is_quiet_unless_its_user_wants_it_otherwise(
-    odd: OddServer, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_the_library_is_quiet_unless_its_user_wants_it_otherwise(odd: OddServer, caplog: pytest.LogCaptureFixture) -> None:
     library = logging.getLogger("asyncssh")
     before = library.level
     try:
