@@ -86,9 +86,9 @@ class Drafts:
         """
         with session.doing("look for leftovers"):
             found = [
-                (bytes(entry.filename), entry.attrs.mtime)  # type: ignore[arg-type]  # the path is bytes, so the names are
-                for entry in await session.sftp.readdir(self._folders.path(()))
-                if is_draft(bytes(entry.filename).decode(errors="replace"))  # type: ignore[arg-type]
+                (name, entry.attrs.mtime)
+                async for entry in session.sftp.scandir(self._folders.path(()))
+                if is_draft(name := bytes(entry.filename).decode(errors="replace"))  # type: ignore[arg-type]  # bytes, as the path was
             ]
         if not found:
             return
@@ -98,4 +98,4 @@ class Drafts:
             for name, written in found:
                 if now is not None and written is not None and now - written > ABANDONED_AFTER:
                     with suppress(asyncssh.SFTPError):
-                        await session.sftp.remove(self._folders.path((name.decode(),)))
+                        await session.sftp.remove(self._folders.path((name,)))

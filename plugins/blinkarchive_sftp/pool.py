@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from blinkarchive import SinkUnavailable
+from blinkarchive import ConfigError, SinkUnavailable
 from blinkarchive_sftp.chores import Chores
 from blinkarchive_sftp.session import Session
 from blinkarchive_sftp.telling import TurnedAway
@@ -42,6 +42,7 @@ class Pool:
         self._places = [_Place() for _ in range(most)]
         self._chores = chores
         self._turned_away: TurnedAway | None = None
+        self._worked = False
         self._closed = False
 
     @asynccontextmanager
@@ -98,8 +99,13 @@ class Pool:
         except TurnedAway as error:
             self._turned_away = error
             raise
+        except ConfigError as error:  # the file of known hosts, read anew: once the sink is open that is an outage
+            if self._worked:
+                raise SinkUnavailable(str(error)) from error
+            raise
         finally:
             place.connecting = None
+        self._worked = True
         return place.session
 
     async def close(self) -> None:

@@ -19,7 +19,8 @@ Fault = Callable[["_Files"], Awaitable[None] | None]
 """What happens in place of, or after, an operation. It may raise what the server answers then."""
 
 WATCHED = (
-    "open", "read", "write", "fsync", "fstat", "close", "rename", "link", "remove", "mkdir", "lstat", "stat", "statvfs",
+    "open", "read", "write", "fsync", "fstat", "close", "rename", "posix_rename", "link", "remove", "mkdir", "lstat", "stat",
+    "statvfs",
 )  # fmt: skip
 
 

@@ -188,6 +188,22 @@ async def test_to_be_introduced_no_password_is_sent(odd: OddServer) -> None:
     assert odd.passwords_tried == 0
 
 
+async def test_known_hosts_that_cannot_be_read_are_a_mistake_at_first_and_an_outage_later(odd: OddServer, tmp_path: Path) -> None:
+    known = tmp_path / "known"
+    known.write_text(f"[127.0.0.1]:{odd.port} {odd.host_key.export_public_key().decode()}")
+    options = odd.options(host_key=None, known_hosts=known)
+    async with open_sftp(options) as sink:
+        known.write_text("[nonsense")
+        odd.cut()
+        await asyncio.sleep(0.05)
+        with pytest.raises(SinkUnavailable, match="known_hosts"):
+            async for _stored in sink.list():
+                pass
+    with pytest.raises(ConfigError, match="known_hosts"):
+        async with open_sftp(options):
+            pass
+
+
 # -- logging in
 
 

@@ -229,6 +229,16 @@ async def test_a_write_that_fails_fails_the_put_even_when_others_after_it_went_w
     assert only_it(odd.folder, content)
 
 
+async def test_a_write_that_fails_early_in_a_long_clip_is_noticed_though_many_follow(odd: OddServer, tmp_path: Path) -> None:
+    """The file has its full length all the same, with a hole in it."""
+    long = contents(tmp_path, 8 * MB)
+    async with open_sftp(odd.options()) as sink:
+        odd.fails("write", 2, asyncssh.SFTPFailure("Failure"))
+        with pytest.raises(SinkUnavailable, match="the server says only: Failure"):
+            await sink.put(KEY, long)
+        assert files(odd.folder) == {}
+
+
 @pytest.mark.parametrize("step", ["fsync", "fstat", "close"])
 async def test_a_file_that_could_not_be_made_safe_is_not_stored(odd: OddServer, content: Content, step: str) -> None:
     async with open_sftp(odd.options()) as sink:
