@@ -26,8 +26,8 @@ HERE = Path(__file__).parent.parent
 US, SFTP, RCLONE = "we", "sftp -b", "rclone copy"
 WHY = (
     "Of 2.4 s of processor time for 500 MB 0.6 are Python's start with its SSH library. Of the rest more than half is spent "
-    "sending: the library hands each packet of 32 kB to the kernel by itself, an empty one before it. Joining them saved a tenth, "
-    "and would reach into the library's privates. We have each file flushed, which rclone does not."
+    "sending: the library hands each packet of 32 kB to the kernel by itself, an empty one before it. Joining them saved a "
+    "tenth, and would reach into the library's privates. We have each file flushed, which rclone does not."
 )
 
 
