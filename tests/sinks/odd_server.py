@@ -46,32 +46,47 @@ class OddServer:
     logins: int = 0
     #: Its own files, to be closed whatever became of the connection.
     opened: list[Any] = field(default_factory=list)
+    _listener: asyncssh.SSHAcceptor | None = None
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[OddServer]:
-        listener = await asyncssh.listen(
+        await self.start()
+        try:
+            yield self
+        finally:
+            await self.stop()
+
+    @asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
+        """Be gone for a while."""
+        await self.stop()
+        yield
+        await self.start()
+
+    async def start(self) -> None:
+        self._listener = await asyncssh.listen(
             "127.0.0.1",
             self.port,
             server_host_keys=[self.host_key],
             server_factory=lambda: _Door(self),
             sftp_factory=lambda channel: _Files(channel, self),
         )
-        self.port = listener.get_port()
-        try:
-            yield self
-        finally:
-            listener.close()
-            self.cut()
-            await listener.wait_closed()
-            # A handler that still works for a connection that is gone would go on to the end of all it was sent.
-            handlers = [task for task in asyncio.all_tasks() if "_sftp_handler" in repr(task.get_coro())]
-            for task in handlers:
-                task.cancel()
-            await asyncio.gather(*handlers, return_exceptions=True)
-            while self.connections:
-                await asyncio.sleep(0.01)
-            for file in self.opened:
-                file.close()
+        self.port = self._listener.get_port()
+
+    async def stop(self) -> None:
+        assert self._listener is not None
+        self._listener.close()
+        self.cut()
+        await self._listener.wait_closed()
+        # A handler that still works for a connection that is gone would go on to the end of all it was sent.
+        handlers = [task for task in asyncio.all_tasks() if "_sftp_handler" in repr(task.get_coro())]
+        for task in handlers:
+            task.cancel()
+        await asyncio.gather(*handlers, return_exceptions=True)
+        while self.connections:
+            await asyncio.sleep(0.01)
+        for file in self.opened:
+            file.close()
 
     def cut(self) -> None:
         """End all connections at once."""
