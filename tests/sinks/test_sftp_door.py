@@ -360,7 +360,7 @@ def test_what_cannot_be_an_option_is_told_with_its_line(tmp_path: Path, line: st
 
 
 async def test_a_server_that_repeats_the_password_does_not_get_it_into_our_words(odd: OddServer) -> None:
-    odd.farewell = "no such password: {password}"
+    odd.farewell = "we do not know {password} here"
     said = await refusal(odd.options(password=secret("correct horse battery")))
     assert "correct horse battery" not in said
     assert "***" in said
