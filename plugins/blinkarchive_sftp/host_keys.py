@@ -15,6 +15,9 @@ from blinkarchive.files import Files
 from blinkarchive_sftp.options import PORT, SftpOptions
 from blinkarchive_sftp.telling import TROUBLE, Teller, TurnedAway
 
+PLAIN = "-*-cert-*"
+"""Kinds of host keys that are keys: what an authority has signed means something only to those who trust that authority."""
+
 DEADLINE = 30.0
 """Seconds in which a connection must stand."""
 
@@ -30,6 +33,8 @@ class Trust:
     pinned: str | None
     #: By host and port, as the SSH library asks: keys that are trusted, keys that sign trusted ones, keys that are revoked.
     lookup: Callable[[str, str, int | None], _Keys]
+    #: The kinds of host keys that are asked for; () leaves it to what `lookup` finds.
+    kinds: str | tuple[()]
     #: The keys that are trusted of this very host and port, for people.
     known: tuple[str, ...]
 
@@ -41,6 +46,7 @@ class Trust:
                 address=options.address,
                 pinned=options.host_key,
                 lookup=lambda _host, _addr, _port: ([], [], []),
+                kinds=PLAIN,
                 known=(f"{options.host_key} (pinned in the config)",),
             )
         hosts = _parsed(_read(_file(options)), _file(options))
@@ -50,8 +56,11 @@ class Trust:
             trusted, signing, revoked, *_ = hosts.match(host, "", port)
             return trusted, signing, revoked
 
+        port = None if options.port == PORT else options.port
+        kinds = () if any(lookup(options.host, "", port)[:2]) else PLAIN
         trusted, *_ = hosts.match(_name(options), "", None)
-        return cls(address=options.address, pinned=None, lookup=lookup, known=tuple(shown(key) for key in trusted))
+        known = tuple(shown(key) for key in trusted)
+        return cls(address=options.address, pinned=None, lookup=lookup, kinds=kinds, known=known)
 
     def refused(self, key: asyncssh.SSHKey | None, why: str) -> TurnedAway:
         """What to say when the server showed a key that is not trusted; None when it had none of a kind that is."""
@@ -98,7 +107,7 @@ async def ask(options: SftpOptions) -> asyncssh.SSHKey | None:
     teller = Teller(options.address)
     try:
         async with asyncio.timeout(DEADLINE):
-            return await asyncssh.get_server_host_key(options.host, options.port, config=None)
+            return await asyncssh.get_server_host_key(options.host, options.port, config=None, server_host_key_algs=PLAIN)
     except TimeoutError as error:
         raise SinkUnavailable(f"{options.address}: no answer within {DEADLINE:g} s") from error
     except (*TROUBLE, ValueError) as error:

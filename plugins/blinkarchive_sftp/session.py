@@ -31,7 +31,7 @@ _MISSED = 3
 _CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 """First of the library's own choice: processors have instructions for them."""
 
-_CLOSING = 2.0
+_CLOSING = 1.0
 
 
 class Session:
@@ -132,6 +132,7 @@ class Login:
                 client_factory=lambda: keeper,
                 config=None,
                 known_hosts=trust.lookup,
+                server_host_key_algs=trust.kinds,
                 x509_trusted_certs=None,
                 username=self.options.username,
                 password=None if self.password is None else self.password.reveal(),

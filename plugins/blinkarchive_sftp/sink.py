@@ -23,7 +23,7 @@ from blinkarchive_sftp.session import Login, Session
 from blinkarchive_sftp.storing import Storing
 from blinkarchive_sftp.telling import MISSING
 
-_PATIENCE = 3.0
+_PATIENCE = 2.0
 """Seconds that closing waits for what is still being tidied up."""
 
 

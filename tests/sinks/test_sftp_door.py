@@ -188,6 +188,28 @@ async def test_to_be_introduced_no_password_is_sent(odd: OddServer) -> None:
     assert odd.passwords_tried == 0
 
 
+async def test_a_server_with_a_signed_host_key_is_known_by_its_key_or_by_who_signed_it(tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    authority = asyncssh.generate_private_key("ssh-ed25519")
+    with serving(tmp_path / "server") as server:
+        server.stop()
+        signed = authority.generate_host_certificate(server.host_key, "the server", principals=["127.0.0.1"])
+        signed.write_certificate(tmp_path / "signed")
+        server.more = f"HostCertificate {tmp_path / 'signed'}\n"
+        server.start()
+        async with open_sftp(server.options(tmp_path / "clips", host_key=server.host_key.get_fingerprint())):
+            pass
+        unknown = server.options(tmp_path / "clips", known_hosts=tmp_path / "known")
+        assert shown(server.host_key) in await refusal(unknown)
+        assert (await introduce_sftp(unknown)).shows == shown(server.host_key)
+        unknown.known_hosts.write_text(f"@cert-authority [127.0.0.1]:{server.port} {authority.export_public_key().decode()}")
+        async with open_sftp(unknown):
+            pass
+        stranger = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+        unknown.known_hosts.write_text(f"@cert-authority [127.0.0.1]:{server.port} {stranger}")
+        await refusal(unknown)
+
+
 async def test_known_hosts_that_cannot_be_read_are_a_mistake_at_first_and_an_outage_later(odd: OddServer, tmp_path: Path) -> None:
     known = tmp_path / "known"
     known.write_text(f"[127.0.0.1]:{odd.port} {odd.host_key.export_public_key().decode()}")

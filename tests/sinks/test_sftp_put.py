@@ -411,6 +411,21 @@ async def test_leftovers_that_cannot_be_removed_do_not_matter(odd: OddServer, co
     assert (odd.folder / KEY).exists()
 
 
+async def test_what_is_written_must_not_have_existed_and_is_never_opened_again(odd: OddServer, content: Content) -> None:
+    written: list[int] = []
+
+    def opened(files: asyncssh.SFTPServer, path: bytes, flags: int, attributes: asyncssh.SFTPAttrs) -> object:
+        if flags & asyncssh.FXF_WRITE:
+            written.append(flags)
+        return asyncssh.SFTPServer.open(files, path, flags, attributes)
+
+    odd.instead["open"] = opened
+    async with open_sftp(odd.options()) as sink:
+        await sink.put(KEY, content)
+    assert written
+    assert all(flags & asyncssh.FXF_EXCL and flags & asyncssh.FXF_CREAT and not flags & asyncssh.FXF_TRUNC for flags in written)
+
+
 async def test_a_draft_is_not_called_like_a_clip(odd: OddServer, content: Content) -> None:
     seen: list[str] = []
     odd.before["fsync", 0] = lambda _files: seen.extend(drafts(odd.folder))
