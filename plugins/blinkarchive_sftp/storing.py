@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import asyncssh
 
@@ -37,15 +37,10 @@ class Storing:
         """Store a content under a key: see `Sink.put`."""
         parts = parts_of(key)
         with _opened(content) as source:
-            publish = await self._way_to_publish(session)
-            async with self._drafts.new(session) as draft:
-                try:
-                    await self._store(session, draft, parts, source, content, publish)
-                except SinkUnavailable as error:
-                    if isinstance(error.__cause__, asyncssh.SFTPFailure) and await self._is_full(session, content.size):
-                        words = f"{self._address}: no room is left for {content.size:,} bytes"
-                        raise SinkFull(words) from error.__cause__
-                    raise
+            async with self._room_for(session, 1):
+                publish = await self._way_to_publish(session)
+            async with self._drafts.new(session) as draft, self._room_for(session, content.size):
+                await self._store(session, draft, parts, source, content, publish)
 
     async def _store(
         self, session: Session, draft: Draft, parts: tuple[str, ...], source: int, content: Content, publish: Publish
@@ -90,8 +85,17 @@ class Storing:
                 flight.send(file.write(block, at))
                 at += len(block)
 
+    @asynccontextmanager
+    async def _room_for(self, session: Session, size: int) -> AsyncIterator[None]:
+        """Find out whether a failure means that the disk is full: OpenSSH does not say so, but it tells how much room there is."""
+        try:
+            yield
+        except SinkUnavailable as error:
+            if isinstance(error.__cause__, asyncssh.SFTPFailure) and await self._is_full(session, size):
+                raise SinkFull(f"{self._address}: no room is left for {size:,} bytes") from error.__cause__
+            raise
+
     async def _is_full(self, session: Session, size: int) -> bool:
-        """Whether a failure means that the disk is full: OpenSSH does not say so, but it tells how much room there is."""
         with suppress(*TROUBLE):
             room = await session.sftp.statvfs(self._folders.path(()))
             return room.bavail * room.frsize < size or (room.files > 0 and room.favail == 0)
