@@ -87,7 +87,7 @@ class Storing:
 
     @asynccontextmanager
     async def _room_for(self, session: Session, size: int) -> AsyncIterator[None]:
-        """Find out whether a failure means that the disk is full: OpenSSH does not say so, but it tells how much room there is."""
+        """See whether a failure means that the disk is full: OpenSSH does not say so, but it tells how much room there is."""
         try:
             yield
         except SinkUnavailable as error:
