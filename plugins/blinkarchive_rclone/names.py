@@ -16,9 +16,8 @@ ABANDONED_AFTER = 24 * 3600.0
 """Seconds after which a draft is taken for a killed run's. The time it was begun is in its name, as clocks of remotes differ."""
 
 _DRAFT = re.compile(r"\.blinkarchive-(?P<time>[0-9a-f]{8})[0-9a-f]{16}\.part")
-_PARAMETERS = re.compile(
-    r"^(?P<name>[^/,:]*|:[^/,:]+),(?P<given>(?:'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[^:'\"])*):(?P<path>.*)$", re.DOTALL
-)
+_GIVEN = r"""(?:'(?:[^']|'')*'|"(?:[^"]|"")*"|[^:'"])*"""
+_PARAMETERS = re.compile(rf"(?P<name>[^/,:]*|:[^/,:]+),(?P<given>{_GIVEN}):(?P<path>.*)", re.DOTALL)
 _VALUE = re.compile(r"=(?:'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"|([^,]*))")
 
 
@@ -69,13 +68,13 @@ def folder_of(key: str) -> str:
 
 def shown(remote: str) -> str:
     """The remote as a person may see it: what a connection string carries along stays out, as it may be a password."""
-    found = _PARAMETERS.match(remote)
+    found = _PARAMETERS.fullmatch(remote)
     return remote if found is None else f"{found['name']},…:{found['path']}"
 
 
 def values_in(remote: str) -> Sequence[str]:
     """What a connection string carries along, to be hidden wherever it is met."""
-    found = _PARAMETERS.match(remote)
+    found = _PARAMETERS.fullmatch(remote)
     if found is None:
         return ()
     return [next((one for one in groups if one), "") for groups in _VALUE.findall(found["given"])]

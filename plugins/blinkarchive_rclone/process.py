@@ -111,7 +111,7 @@ class Process:
 
     @classmethod
     async def start(cls, command: Command, pulse: float = PULSE) -> Process:
-        """Start one, and wait until it answers. Raises `ConfigError` when it ends instead, `SinkUnavailable` when it is silent."""
+        """Start one, and wait until it answers. Raises `ConfigError` when it ends instead, `SinkUnavailable` when it is mute."""
         process = cls(command, pulse)
         try:
             async with asyncio.timeout(_STARTING):

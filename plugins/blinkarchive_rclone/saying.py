@@ -8,36 +8,35 @@ from collections.abc import Sequence
 from blinkarchive import BadKey, CopyDiffers, NotFound, SinkError, SinkFull, SinkUnavailable
 from blinkarchive.secret import Secret, redact
 
+
+def _any_of(*forms: str) -> re.Pattern[str]:
+    return re.compile("|".join(forms), re.IGNORECASE)
+
+
 # The first that is found wins: a quota of requests is no full disk, and a rate limit may come as "403 Forbidden".
-_RATE = re.compile(
-    r"\b429\b|too[ _]many[ _]requests|rate.?limit|\bslow ?down\b|request ?limit ?exceeded|throttl"
-    r"|quota (?:metric|exceeded for quota)|user_?rate|daily ?limit ?exceeded|download ?quota ?exceeded|try again (?:after|in)\b",
-    re.IGNORECASE,
+_RATE = _any_of(
+    r"\b429\b|too[ _]many[ _]requests|rate.?limit|\bslow ?down\b|request ?limit ?exceeded|throttl",
+    r"quota (?:metric|exceeded for quota)|user_?rate|daily ?limit ?exceeded|download ?quota ?exceeded|try again (?:after|in)\b",
 )
-_FULL = re.compile(
-    r"\b507\b|insufficient[ _]?(?:storage|space)|no space left|not enough (?:disk )?space|disk (?:is )?full|disk quota"
-    r"|file ?system full|(?:storage|space|account|team|user)[ _]?quota|quota[ _]?(?:limit)?[ _]?(?:has been )?(?:exceeded|reached)"
-    r"|over[ _]quota|out of (?:disk )?space|storage[ _](?:limit|cap)|cap exceeded",
-    re.IGNORECASE,
+_FULL = _any_of(
+    r"\b507\b|insufficient[ _]?(?:storage|space)|no space left|not enough (?:disk )?space|(?:disk|file ?system) (?:is )?full",
+    r"disk quota|(?:storage|space|account|team|user)[ _]?quota|quota[ _]?(?:limit)?[ _]?(?:has been )?(?:exceeded|reached)",
+    r"over[ _]quota|out of (?:disk )?space|storage[ _](?:limit|cap)|cap exceeded",
 )
-_NO_LOGIN = re.compile(
-    r"\b40[13]\b|unauthori[sz]ed|invalid_grant|invalid_token|expired[ _]?(?:access[ _])?token|token[ _](?:has[ _])?expired"
-    r"|fetch token|empty token|access ?denied|permission denied|invalid ?access ?key|signature ?does ?not ?match|unable to authenticate"
-    r"|authentication (?:failed|required)|logon failure|bad credentials|failed to authenticate|expiredtoken",
-    re.IGNORECASE,
+_NO_LOGIN = _any_of(
+    r"\b40[13]\b|unauthori[sz]ed|invalid_grant|invalid_token|expired[ _]?(?:access[ _])?token|token[ _](?:has[ _])?expired",
+    r"fetch token|empty token|access ?denied|permission denied|invalid ?access ?key|signature ?does ?not ?match",
+    r"unable to authenticate|failed to authenticate|authentication (?:failed|required)|logon failure|bad credentials",
 )
-_DIFFERS = re.compile(r"corrupted on transfer|(?:hash|size|md5|sha-?1|checksum)s? (?:differ|mismatch)|bad ?digest", re.IGNORECASE)
-_BAD_NAME = re.compile(
-    r"(?:file ?)?name(?: is)? too long|path(?: is)? too long|key ?too ?long|(?:invalid|illegal|disallowed|malformed)[ _](?:file ?)?(?:name|path)",
-    re.IGNORECASE,
+_DIFFERS = _any_of(r"corrupted on transfer|(?:hash|size|md5|sha-?1|checksum)s? (?:differ|mismatch)|bad ?digest")
+_BAD_NAME = _any_of(
+    r"name(?: is)? too long|path(?: is)? too long|key ?too ?long",
+    r"(?:invalid|illegal|disallowed|malformed)[ _](?:file ?)?(?:name|path)",
 )
-_THIS_CLIP = re.compile(
-    r"source file is being updated|not a directory|is a directory|can't copy|cannot create file", re.IGNORECASE
-)
-_NOT_CONFIGURED = re.compile(
-    r"didn't find section|is a file not a directory|didn't find backend called|couldn't decrypt password|failed to parse|"
+_THIS_CLIP = _any_of(r"source file is being updated|not a directory|is a directory|can't copy|cannot create file")
+_NOT_CONFIGURED = _any_of(
+    r"didn't find section|is a file not a directory|didn't find backend called|couldn't decrypt password|failed to parse",
     r"config(?:uration)? .*(?:incorrect|invalid)|bad connection string",
-    re.IGNORECASE,
 )
 _ABSENT = ("object not found", "directory not found")
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from blinkarchive import AlreadyThere, ConfigError, Content, Key, NotFound, Sink, SinkError, SinkUnavailable, Stored
@@ -23,6 +23,8 @@ from blinkarchive_rclone.names import draft_name, folder_of, is_abandoned, is_dr
 from blinkarchive_rclone.process import PULSE, Command
 from blinkarchive_rclone.program import find_program, require_new_enough
 from blinkarchive_rclone.saying import Refused
+
+T = TypeVar("T")
 
 MARKER = ".blinkarchive-sink"
 """An object that every archive has: one quick look at it proves that the remote's folder is there."""
@@ -180,7 +182,7 @@ class RcloneSink:
             if stop.is_set():
                 return
             _require_sound(content)
-            found, _ = await _both(self._item(key), self._require_root())
+            found = await _both(self._item(key), self._require_root())
             if found is not None:
                 raise AlreadyThere(f"{self._where}: {key} is there already")
             if self._renames:
@@ -284,11 +286,18 @@ class RcloneSink:
             if error.absent or error.not_a_folder or error.is_a_folder:
                 await self._require_root()
                 raise NotFound(f"{self._where}: {key} is not there") from error
-            raise error.told(self._where, self._hidden) from error
+            if not (start and await self._ends_before(key, start)):
+                raise error.told(self._where, self._hidden) from error
+            yield _nothing()  # some remotes refuse to read from the very end on
+            return
         try:
             yield chunks
         finally:
             await reading.__aexit__(None, None, None)
+
+    async def _ends_before(self, key: Key, start: int) -> bool:
+        item = await self._item(key)
+        return item is not None and _size_of(item) <= start
 
     async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
         """What is stored, folder by folder: see `Sink.list`."""
@@ -376,13 +385,18 @@ class RcloneSink:
             task.exception()  # whoever waited for it was told; if it was cancelled, nobody cares
 
 
-async def _both(one: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any]) -> tuple[Any, Any]:
-    """Both results, asked for at the same time; the first one's error before the other's."""
-    first, second = await asyncio.gather(one, other, return_exceptions=True)
-    for result in (first, second):
+async def _nothing() -> AsyncIterator[bytes]:
+    for chunk in ():
+        yield chunk
+
+
+async def _both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, None]) -> T:
+    """The first one's result, asked for at the same time as the other's; both have ended before an error is raised."""
+    results = await asyncio.gather(one, other, return_exceptions=True)
+    for result in results:
         if isinstance(result, BaseException):
             raise result
-    return first, second
+    return cast(T, results[0])
 
 
 def _lock_of(place: tuple[object, ...], key: Key) -> asyncio.Lock:
