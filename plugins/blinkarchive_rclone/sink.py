@@ -38,6 +38,7 @@ _CLOSING = 3.0
 _STOPPING = 0.5
 _DISCARDING = 30.0
 _FOLDERS_REMEMBERED = 4096
+_LOOKS = 3
 
 _locks: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
 """One for each name that somebody in this process writes to: two sinks may be the same place."""
@@ -76,8 +77,11 @@ class RcloneOptions:
 
 
 @asynccontextmanager
-async def open_rclone(options: RcloneOptions, *, pulse: float = PULSE) -> AsyncIterator[Sink]:
-    """Start an rclone and look at the remote. `pulse` is how often one that works is looked at, in seconds.
+async def open_rclone(
+    options: RcloneOptions, *, pulse: float = PULSE, files: Files | None = None, keeping: type[Keeper] = Keeper
+) -> AsyncIterator[Sink]:
+    """Start an rclone and look at the remote. `pulse` is how often one that works is looked at, in seconds; `files` and `keeping`
+    take the place of the real file operations, and of what keeps rclone, in tests.
 
     Raises `ConfigError` when there is no rclone that can be used, or the remote is none; `SinkUnavailable` when it cannot be
     reached, or its folder does not exist. Leaving lets what was cancelled be tidied up for a moment, and ends the rclone.
@@ -88,11 +92,11 @@ async def open_rclone(options: RcloneOptions, *, pulse: float = PULSE) -> AsyncI
     await require_new_enough(program)
     password = _read(options.config_password)
     hidden = tuple(Secret(value) for value in values_in(options.remote)) + ((password,) if password else ())
-    keeper = Keeper(
+    keeper = keeping(
         Command(program=program, config=options.config, bwlimit=options.bwlimit or None, password=password, hidden=hidden),
         pulse,
     )
-    sink = RcloneSink(keeper, options, hidden)
+    sink = RcloneSink(keeper, options, files or Files())
     try:
         await keeper.start()
         await sink.prepare()
@@ -117,12 +121,12 @@ class RcloneSink:
     the draft; or it was done already, and then the object is there. The next put of that key waits for it.
     """
 
-    def __init__(self, keeper: Keeper, options: RcloneOptions, hidden: Sequence[Secret] = ()) -> None:
+    def __init__(self, keeper: Keeper, options: RcloneOptions, files: Files) -> None:
         self._keeper = keeper
         self._remote = options.remote
         self._where = shown(options.remote)
         self._place = (options.remote, options.config)
-        self._hidden = hidden
+        self._files = files
         self._places = asyncio.Semaphore(options.transfers)
         self._tasks: set[asyncio.Task[None]] = set()
         self._swept: set[str] = set()
@@ -133,12 +137,22 @@ class RcloneSink:
         #: Where the remote is a folder of this machine: that folder.
         self._folder: Path | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """The number of the rclone's process; None while there is none."""
+        return self._keeper.pid
+
+    @property
+    def at_work(self) -> int:
+        """How many puts are under way, and how many are being tidied up after."""
+        return len(self._tasks)
+
     async def prepare(self) -> None:
         """Find out what the remote can do. Raises `ConfigError` and `SinkUnavailable`."""
         try:
             told = await self._keeper.call("operations/fsinfo", {"fs": self._remote})
         except Refused as error:
-            told_error = error.told(self._where, self._hidden)
+            told_error = error.told(self._where)
             if error.misconfigured:
                 raise ConfigError(f"remote: {told_error}") from error
             raise told_error from error
@@ -191,7 +205,7 @@ class RcloneSink:
                 await self._copy(content, key, group)
                 await self._require_moved(group, key)
             if self._folder is not None:
-                await asyncio.to_thread(_make_durable, self._folder, key)
+                await asyncio.to_thread(_make_durable, self._files, self._folder, key)
 
     async def _put_by_draft(self, key: Key, content: Content, group: str, stop: asyncio.Event) -> None:
         folder = folder_of(key)
@@ -246,7 +260,7 @@ class RcloneSink:
         self._swept.add(folder)
         now = time.time()
         with suppress(SinkError):
-            for entry in await self._entries(folder):
+            for entry in await self._entries(folder) or ():
                 if is_abandoned(entry["Name"], now):
                     await self._call("operations/deletefile", fs=self._remote, remote=entry["Path"])
 
@@ -287,7 +301,7 @@ class RcloneSink:
                 await self._require_root()
                 raise NotFound(f"{self._where}: {key} is not there") from error
             if not (start and await self._ends_before(key, start)):
-                raise error.told(self._where, self._hidden) from error
+                raise error.told(self._where) from error
             yield _nothing()  # some remotes refuse to read from the very end on
             return
         try:
@@ -307,8 +321,10 @@ class RcloneSink:
             return  # no key begins like this
         folders = [start]
         while folders:
-            seen = set()
-            for entry in await self._entries(folders.pop()):
+            seen: set[str] = set()
+            folder = folders.pop()
+            entries = await self._entries(folder)
+            for entry in await self._second_look(folder) if entries is None else entries:
                 path = str(entry["Path"])
                 if path in seen:  # some remotes hold two objects of one name
                     continue
@@ -338,19 +354,32 @@ class RcloneSink:
         except Refused as error:
             if error.absent or error.not_a_folder:
                 return None
-            raise error.told(self._where, self._hidden) from error
+            raise error.told(self._where) from error
         found = told["item"]
         return found if isinstance(found, dict) else None
 
-    async def _entries(self, folder: str) -> Sequence[Mapping[str, Any]]:
-        """What is in a folder; nothing when there is no such folder, while the remote's own is there."""
+    async def _second_look(self, folder: str) -> Sequence[Mapping[str, Any]]:
+        """What is in a folder that was said to be missing: some servers say so of one in which something is just being renamed.
+
+        That it went away is believed when the folder above it has it no more.
+        """
+        for _ in range(_LOOKS):
+            above = await self._entries(folder_of(folder)) or ()
+            if not any(entry["IsDir"] and entry["Path"] == folder for entry in above):
+                return ()
+            if (entries := await self._entries(folder)) is not None:
+                return entries
+        raise SinkUnavailable(f"{self._where}: {folder} is listed as a folder, and then said to be missing")
+
+    async def _entries(self, folder: str) -> Sequence[Mapping[str, Any]] | None:
+        """What is in a folder; None when there is no such folder, while the remote's own is there."""
         try:
             told = await self._keeper.call("operations/list", {"fs": self._remote, "remote": folder, "opt": _LIST})
         except Refused as error:
             if folder and (error.absent or error.not_a_folder):
                 await self._require_root()
-                return ()
-            raise error.told(self._where, self._hidden) from error
+                return None
+            raise error.told(self._where) from error
         return told["list"] or ()
 
     async def _require_root(self) -> None:
@@ -365,13 +394,13 @@ class RcloneSink:
                     f"{self._where}: there is no such folder. Is it mounted, and the name right? "
                     "A new one is made once, by you: rclone mkdir"
                 ) from error
-            raise error.told(self._where, self._hidden) from error
+            raise error.told(self._where) from error
 
     async def _call(self, what: str, **given: object) -> Mapping[str, Any]:
         try:
             return await self._keeper.call(what, given)
         except Refused as error:
-            raise error.told(self._where, self._hidden) from error
+            raise error.told(self._where) from error
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -386,8 +415,8 @@ class RcloneSink:
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    for chunk in ():
-        yield chunk
+    return
+    yield b""
 
 
 async def _both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, None]) -> T:
@@ -420,9 +449,8 @@ def _size_of(entry: Mapping[str, Any]) -> int:
     return size
 
 
-def _make_durable(root: Path, key: Key) -> None:
+def _make_durable(files: Files, root: Path, key: Key) -> None:
     """Flush an object and the names that lead to it: rclone does not, where the remote is a folder of this machine."""
-    files = Files()
     path = root / key
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -43,7 +43,8 @@ class Server:
         while True:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return
-            assert self._process.poll() is None and time.monotonic() < until, self._log.read_text()
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < until, self._log.read_text()
             time.sleep(0.02)
 
     def stop(self) -> None:
