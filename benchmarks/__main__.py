@@ -15,7 +15,7 @@ from benchmarks import peers
 from benchmarks.bench import PAIRS, Bench
 from benchmarks.measure import CannotRun
 from benchmarks.report import Row, Told, page
-from benchmarks.roads import durability, lookup, loopback, memory, nothing_new, slow_cloud, stick
+from benchmarks.roads import durability, lookup, loopback, memory, nothing_new, rclone, slow_cloud, stick
 
 HERE = Path(__file__).parent
 ROADS = {
@@ -27,6 +27,7 @@ ROADS = {
     "P6": (nothing_new.measure, nothing_new.measure_requests),
     "P7": (lookup.measure,),
     "P10": (stick.measure,),
+    "P12": (rclone.measure,),
 }
 
 
