@@ -1,4 +1,4 @@
-"""`our_rclone.py FOLDER REMOTE CONFIG TRANSFERS`: every file of a folder through the rclone sink, each looked at as the archive does."""
+"""`our_rclone.py FOLDER REMOTE CONFIG TRANSFERS`: every file of a folder through the rclone sink, each looked at as a run does."""
 
 import asyncio
 import hashlib
