@@ -39,6 +39,9 @@ REMIND_AT_MOST = timedelta(hours=1)
 LARGEST_CLIP = Size(512 * 1024**2)
 RESERVE = Size(64 * 1024**2)
 
+OF_EVERY_SINK = ("type", "required")
+"""The keys that every sink takes, whatever its kind."""
+
 _NAME = re.compile(r"(?!.*__)[A-Za-z0-9](?:[A-Za-z0-9_-]{0,38}[A-Za-z0-9])?", re.ASCII)
 _NAME_RULE = "a name has letters, digits, - and _, at most 40, begins and ends with a letter or digit, and has no __"
 
@@ -103,6 +106,8 @@ class ArchiveConfig:
     state: Path = field(default_factory=lambda: platformdirs.user_state_path("blinkarchive"))
     #: The template of the clips' names in every sink.
     name: str = field(default=DEFAULT_TEMPLATE, metadata={"check": Namer})
+    #: How many sinks must hold a clip, at least, before it counts as archived; every required one in any case.
+    min_copies: int = field(default=1, metadata={"check": _positive})
     #: How many clips may be on their way before the first sink holds them.
     in_flight: int = field(default=16, metadata={"check": _positive})
     #: The most a clip may have; a larger one is refused.
@@ -178,6 +183,8 @@ class SinkConfig:
     name: SinkName
     #: The kind of sink, as its plugin calls it.
     type: str
+    #: Whether a clip counts as archived only when this sink holds it too.
+    required: bool = True
     #: The plugin's own options, as written: for `options`.
     raw: Mapping[str, object] = field(default_factory=dict, repr=False)
     place: Place = field(default_factory=Place, repr=False)
@@ -236,6 +243,18 @@ class Config:
     alarm: AlarmConfig = field(default_factory=AlarmConfig)
     #: What can be used, but should not stay so, in words.
     warnings: tuple[str, ...] = ()
+
+    @property
+    def required(self) -> tuple[SinkName, ...]:
+        """The sinks that must hold a clip before it counts as archived."""
+        return tuple(name for name, sink in self.sinks.items() if sink.required)
+
+    @property
+    def trusted(self) -> tuple[SinkName, ...]:
+        """The sinks that must hold a clip before somebody else may let go of it: the required ones; all, where these are
+        fewer than `min_copies`.
+        """
+        return self.required if len(self.required) >= self.archive.min_copies else tuple(self.sinks)
 
 
 def default_file() -> Path:
@@ -415,22 +434,21 @@ def _build(tree: dict[str, Any], top: Place, problems: Problems) -> Config:
         if (made := build(AccountConfig, raw, place, problems, {"name": name})) is not None
     }
     sinks = {
-        SinkName(name): SinkConfig(
-            name=SinkName(name),
-            type=str(raw["type"]),
-            raw={key: value for key, value in raw.items() if key != "type"},
-            place=place,
-        )
+        sink.name: sink
         for name, raw, place in _named_tables(tree, "sink", top, problems)
-        if _has_type(raw, place, problems)
+        if _has_type(raw, place, problems) and (sink := _sink(SinkName(name), raw, place, problems)) is not None
     }
+    archive = build(ArchiveConfig, _table(tree, "archive", top, problems), top.inner("archive"), problems) or ArchiveConfig()
+    if sinks and archive.min_copies > len(sinks):
+        what = f"there are only {len(sinks)} sinks that could hold a clip"
+        problems.add(top.inner("archive").say("min_copies", what, archive.min_copies))
     file = top.file
     alarm = build(AlarmConfig, _table(tree, "alarm", top, problems), top.inner("alarm"), problems) or AlarmConfig()
     exposed = [f"the password of [account.{name}]" for name, account in accounts.items() if account.password_in_file]
     exposed += [f"the secret of [alarm] {key}" for key in alarm.in_file]
     return Config(
         file=file,
-        archive=build(ArchiveConfig, _table(tree, "archive", top, problems), top.inner("archive"), problems) or ArchiveConfig(),
+        archive=archive,
         accounts=accounts,
         sources=_sources(tree, top, problems),
         sinks=sinks,
@@ -485,6 +503,13 @@ def _table(tree: dict[str, Any], key: str, place: Place, problems: Problems) -> 
         return raw
     problems.add(place.say(key, "must be a table", raw))
     return {}
+
+
+def _sink(name: SinkName, raw: Mapping[str, object], place: Place, problems: Problems) -> SinkConfig | None:
+    """A sink, as far as it is ours to read: the rest is its plugin's."""
+    ours = {key: value for key, value in raw.items() if key in OF_EVERY_SINK}
+    theirs = {key: value for key, value in raw.items() if key not in OF_EVERY_SINK}
+    return build(SinkConfig, ours, place, problems, {"name": name, "raw": theirs, "place": place})
 
 
 def _has_type(raw: Mapping[str, object], place: Place, problems: Problems) -> bool:

@@ -205,6 +205,13 @@ class RunReport:
     login_needed: tuple[str, ...] = ()
     #: Sinks that were away, full or broken when the run ended, whether a clip was waiting for them or not.
     sinks_failed: tuple[SinkName, ...] = ()
+    #: Sinks that a clip need not be in to count as archived: what they lack is told, and fails no run.
+    optional: tuple[SinkName, ...] = ()
+
+    @property
+    def required_failed(self) -> tuple[SinkName, ...]:
+        """Of `sinks_failed`, those that a clip has to be in."""
+        return tuple(sink for sink in self.sinks_failed if sink not in self.optional)
 
 
 class AlarmChange(StrEnum):

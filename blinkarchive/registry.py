@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 GROUP = "blinkarchive"
 """The group of entry points that plugins are found by. An entry point's name is the kind of sink it offers."""
 
+RESERVED = ("type", "required", "encrypt")
+"""Keys of a sink's table that are not its plugin's: no option may be called so."""
+
 STRIKES = 5
 """So many failures of a plugin's hooks in a row, and they are called no more."""
 
@@ -327,8 +330,11 @@ def _require_sink_type(kind: Any) -> None:
     options: Any = kind.options
     if not (isinstance(options, type) and getattr(getattr(options, "__dataclass_params__", None), "frozen", False)):
         raise PluginError(f"the options of sinks of kind {kind.kind!r} are no frozen dataclass")
-    if any(field.name == "type" for field in dataclasses.fields(options)):
-        raise PluginError(f"an option of sinks of kind {kind.kind!r} is called `type`, which names the kind itself")
+    for field in dataclasses.fields(options):
+        if field.name in RESERVED:
+            raise PluginError(
+                f"an option of sinks of kind {kind.kind!r} is called `{field.name}`: that key belongs to every sink"
+            )
     if not callable(kind.open):
         raise PluginError(f"`open` of sinks of kind {kind.kind!r} cannot be called")
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from blinkarchive.blink import endpoints, wire
 from blinkarchive.blink.session import Session
 from blinkarchive.clock import Clock
-from blinkarchive.errors import Busy, CommandFailed, CommandUnfinished
+from blinkarchive.errors import Busy, CommandFailed, CommandUnfinished, Transient
 from blinkarchive.retry import retry
 
 log = logging.getLogger(__name__)
@@ -59,18 +59,25 @@ class Commands:
             return command
 
     async def ask(
-        self, target: str, *, what: str, json: object | None = None, pauses: Sequence[float] = BUSY_PAUSES
+        self,
+        target: str,
+        *,
+        what: str,
+        json: object | None = None,
+        pauses: Sequence[float] = BUSY_PAUSES,
+        harmless: bool = False,
     ) -> wire.Command:
         """Ask, patiently while the module is busy, and wait no longer than that: what is given back was accepted.
 
         Only a module that is busy has certainly not accepted it, and is asked again. After any other failure, such as an answer
-        that was lost, what was asked for may be under way, and to ask for it twice may be to do it twice: that is raised.
+        that was lost, what was asked for may be under way, and to ask for it twice may be to do it twice: that is raised, unless
+        it is `harmless` to do it twice.
         """
         return await retry(
             lambda: self._session.post(target, wire.command, what=what, json=json),
             clock=self._clock,
             pauses=pauses,
-            only=Busy,
+            only=Transient if harmless else Busy,
         )
 
     async def wait(

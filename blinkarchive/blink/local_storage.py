@@ -41,7 +41,7 @@ class LocalStorage:
         network = self.module.network_id
         asking = f"{await self._base()}/manifest/request"
         async with self._commands.turn(network):
-            command = await self._commands.ask(asking, what=what)
+            command = await self._commands.ask(asking, what=what, harmless=True)
             await self._commands.wait(command, network=network, what=what)
             return await retry(
                 lambda: self._session.get(f"{asking}/{command.id}", wire.manifest, what=what),

@@ -42,7 +42,7 @@ def exit_for_report(report: RunReport) -> Exit:
     if report.login_needed:
         return Exit.SIGN_IN
     lacking = report.total.failed + report.total.gave_up + report.deletions_failed
-    if lacking or report.sinks_failed or not report.complete:
+    if lacking or report.required_failed or not report.complete:
         return Exit.SOME_FAILED
     return Exit.DONE
 

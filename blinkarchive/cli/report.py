@@ -109,6 +109,7 @@ def as_record(report: RunReport) -> dict[str, object]:
         "stopped": report.stopped,
         "login_needed": list(report.login_needed),
         "sinks_failed": list(report.sinks_failed),
+        "optional": list(report.optional),
         "accounts": {name: asdict(tally) | seconds for name, tally in report.accounts.items()},
         "sources": {str(name): asdict(tally) | seconds for name, tally in report.sources.items()},
         "sinks": {name: asdict(tally) | seconds for name, tally in report.sinks.items()},
@@ -149,7 +150,7 @@ def _how_it_ended(report: RunReport, dry_run: bool) -> str:
     if report.stopped:
         return f"Stopped after {length(report.seconds)}"
     lacking = report.total.failed + report.total.gave_up + report.deletions_failed
-    whole = report.complete and not (report.login_needed or report.sinks_failed or lacking)
+    whole = report.complete and not (report.login_needed or report.required_failed or lacking)
     return f"{'Done' if whole else 'Ended, not all done,'} in {length(report.seconds)}"
 
 

@@ -34,6 +34,7 @@ VERBS = {
     "record": "Let a camera record a clip.",
     "arm": "Arm a network, or let a camera look for motion.",
     "disarm": "Disarm a network, or let a camera look for motion no more.",
+    "sinks": "List the archive's sinks; `sinks retire NAME` stops counting one.",
     "plugins": "List the kinds of sinks there are, with their options, and what failed to load.",
     "simulate": "Serve a simulated Blink cloud on this machine until stopped.",
     "doctor": "Check account, servers, modules, sinks, clock, disk and config.",

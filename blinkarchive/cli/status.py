@@ -328,7 +328,7 @@ def _about_runs(status: Status) -> Iterator[str]:
         ends = [
             ("stopped", run.stopped),
             ("sign-in needed", run.login_needed),
-            ("some failed", lacking or run.sinks_failed),
+            ("some failed", lacking or run.required_failed),
             ("listing incomplete", not run.complete),
         ]
         ended = next((word for word, so in ends if so), "all done")

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from blinkarchive.config import Config, SourceConfig
 from blinkarchive.index import Index
 from blinkarchive.index.facts import LastGood, Summary
-from blinkarchive.model import RunReport, SourceName
+from blinkarchive.model import RunReport, SinkName, SourceName
 from blinkarchive.when import format_duration
 
 SHORTEST_AGE = timedelta(hours=6)
@@ -104,7 +104,7 @@ def overdue(
     asked: list[tuple[str, datetime | None, timedelta]] = [
         *((f"source {name}", last_good.sources.get(name), age) for name, age in ages.items()),
         *((f"account {name}", last_good.accounts.get(name), most) for name in config.accounts),
-        *((f"sink {name}", last_good.sinks.get(name), most) for name in config.sinks),
+        *((f"sink {name}", last_good.sinks.get(name), most) for name in config.required),
     ]
     for where, good, age in asked:
         begins = good or since
@@ -121,6 +121,13 @@ def given_up(summary: Summary) -> Iterator[tuple[str, str]]:
     for sink in summary.sinks:
         if sink.gave_up:
             yield f"sink {sink.sink}, given up", f"{sink.gave_up:,} clips failed ten times; `blinkarchive status` says why"
+
+
+def forgotten(known: Mapping[SinkName, str | None], config: Config) -> Iterator[tuple[str, str]]:
+    """The sinks that the archive has and the config has not."""
+    for name, id_ in known.items():
+        if id_ is not None and name not in config.sinks:
+            yield f"sink {name}, not in the config", f"put it back, or `blinkarchive sinks retire {name}`"
 
 
 def expiring(oldest: Sequence[Oldest], now: datetime) -> Iterator[tuple[str, str]]:

@@ -142,6 +142,8 @@ class Daemon:
         self._shared = _Shared(lambda: Workshop.opened(config, clock=clock))
         self._notifier = Notifier(config.alarm, hook=wiring.check(config).alarm)
         self._ping = Ping(config.alarm.ping, clock=clock) if config.alarm.ping else None
+        #: What may be wrong without an effect on what counts as archived.
+        self._optional = {f"sink {name}" for name, sink in config.sinks.items() if not sink.required}
         self._doing: dict[str, _Doing] = {}
         self._feed_due = False
         self._stopping = False
@@ -214,7 +216,7 @@ class Daemon:
             return
         self.wrongs.take(doing.what, found, self.clock.now())
         self._news.set()
-        if ask.collect and self._ping and not self.wrongs.found(but=_INDEX):
+        if ask.collect and self._ping and not self.wrongs.found(but=_INDEX).keys() - self._optional:
             await self._ping.send()
 
     async def _see_what_is_left(self, workshop: Workshop) -> None:
@@ -302,6 +304,7 @@ class Daemon:
                 late = dict(health.overdue(self._config, good, now=now, since=self._started_at))
                 found = dict(health.given_up(await index.summary(sinks)))
                 found |= health.expiring(await health.oldest(index, self._config), now)
+                found |= health.forgotten(await index.names_of_sinks(), self._config)
         except NothingArchived:
             late = dict(health.overdue(self._config, health.NEVER, now=now, since=self._started_at))
         except BlinkArchiveError as error:

@@ -80,6 +80,19 @@ class SinkSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSink:
+    """A sink that the archive has, whether the config has it or not."""
+
+    sink: SinkName
+    #: What its marker says; None before it was read.
+    id: str | None
+    first_seen: datetime
+    #: Clips that it holds, and those of them that no other sink holds.
+    stored: int = 0
+    only_there: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """How the archive stands."""
 

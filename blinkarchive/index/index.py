@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from blinkarchive.clock import Clock
 from blinkarchive.files import Files
-from blinkarchive.index.facts import Deletion, Lack, LastGood, Listing, SeenPart, SeenUnreadable, Summary
+from blinkarchive.index.facts import Deletion, KnownSink, Lack, LastGood, Listing, SeenPart, SeenUnreadable, Summary
 from blinkarchive.interfaces import Part, Unreadable
 from blinkarchive.model import Clip, ClipId, Copy, Key, RunReport, SinkName, SourceName, Standing, State
 
@@ -307,6 +307,22 @@ class Index:
     async def keep_sink_id(self, sink: SinkName, id_: str) -> None:
         """Keep what the sink's identity marker says."""
         await self._change(self._sql.keep_sink_id, sink, id_)
+
+    async def sinks(self) -> list[KnownSink]:
+        """Every sink that the archive has, in the order in which they came, and what it holds."""
+        return await self._ask(self._sql.sinks)
+
+    async def names_of_sinks(self) -> dict[SinkName, str | None]:
+        """Every sink that the archive has, and what its marker says; None before it was read."""
+        return await self._ask(self._sql.names_of_sinks)
+
+    async def forget_sink(self, sink: SinkName) -> bool:
+        """What the sink holds no longer counts. Nothing in it is touched. False when the archive has no such sink."""
+        return await self._change(self._sql.forget_sink, sink)
+
+    async def rename_sink(self, old: SinkName, new: SinkName) -> None:
+        """The sink has another name from now on; what was known under that name (nothing that was proved) is forgotten."""
+        await self._change(self._sql.rename_sink, old, new)
 
     async def uncatalogued(self, sink: SinkName, *, limit: int = PAGE) -> list[tuple[Clip, Copy]]:
         """Copies in the sink that no catalogue lists yet."""

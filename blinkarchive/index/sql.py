@@ -16,7 +16,18 @@ import sqlalchemy as sa
 
 from blinkarchive.clock import Clock
 from blinkarchive.errors import ArchiveError, IndexUnusable
-from blinkarchive.index.facts import STUBBORN, Deletion, Lack, LastGood, Listing, SeenPart, SeenUnreadable, SinkSummary, Summary
+from blinkarchive.index.facts import (
+    STUBBORN,
+    Deletion,
+    KnownSink,
+    Lack,
+    LastGood,
+    Listing,
+    SeenPart,
+    SeenUnreadable,
+    SinkSummary,
+    Summary,
+)
 from blinkarchive.index.opening import translated
 from blinkarchive.index.schema import (
     LACKING,
@@ -528,6 +539,41 @@ class Sql:
     def keep_sink_id(self, connection: sa.Connection, name: SinkName, id_: str) -> None:
         self._numbers(connection, [name])
         connection.execute(sa.update(sink).where(sink.c.name == name).values(id=id_))
+
+    def sinks(self) -> list[KnownSink]:
+        held = copy.alias("held")
+        other = copy.alias("other")
+        of_sink = sa.select(sa.func.count()).where(held.c.sink == sink.c.n, held.c.state == State.STORED.value)
+        elsewhere = sa.exists().where(
+            other.c.clip == held.c.clip, other.c.sink != held.c.sink, other.c.state == State.STORED.value
+        )
+        columns = (of_sink.scalar_subquery(), of_sink.where(~elsewhere).scalar_subquery())
+        with self._transaction() as connection:
+            rows = connection.execute(sa.select(sink.c.name, sink.c.id, sink.c.first_seen, *columns).order_by(sink.c.n))
+            return [
+                KnownSink(sink=SinkName(name), id=id_, first_seen=first_seen, stored=stored, only_there=only)
+                for name, id_, first_seen, stored, only in rows
+            ]
+
+    def names_of_sinks(self) -> dict[SinkName, str | None]:
+        with self._transaction() as connection:
+            return {SinkName(name): id_ for name, id_ in connection.execute(sa.select(sink.c.name, sink.c.id))}
+
+    def forget_sink(self, connection: sa.Connection, name: SinkName) -> bool:
+        number = connection.execute(sa.select(sink.c.n).where(sink.c.name == name)).scalar()
+        if number is None:
+            return False
+        connection.execute(sa.delete(copy).where(copy.c.sink == number))
+        connection.execute(sa.delete(sink).where(sink.c.n == number))
+        connection.execute(sa.delete(good_run).where(good_run.c.kind == "sink", good_run.c.name == name))
+        self._numbered.pop(name, None)
+        return True
+
+    def rename_sink(self, connection: sa.Connection, old: SinkName, new: SinkName) -> None:
+        self.forget_sink(connection, new)
+        connection.execute(sa.update(sink).where(sink.c.name == old).values(name=new))
+        connection.execute(sa.update(good_run).where(good_run.c.kind == "sink", good_run.c.name == old).values(name=new))
+        self._numbered.pop(old, None)
 
     # Catalogues ------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from blinkarchive.model import ClipId, RunReport, SinkName, SourceName, Tally, Trouble
 
 _MOST_TROUBLES = 200
+_HELD = ("stored", "known")
 _WORST_FIRST = ("failed", "gave_up", "excluded", "stored", "known")
 
 
@@ -62,6 +63,9 @@ class Progress:
         self.deletions_failed = 0
         self.deletions_confirmed = 0
         self.would_delete: list[ClipId] = []
+        #: Sinks that a clip need not be in to count as archived, and in how many it has to be at least.
+        self.optional: frozenset[SinkName] = frozenset()
+        self.min_copies = 1
         #: How many sources are still being listed (at least): until it is 0 nobody knows how much there is to do.
         self.listing = 1
 
@@ -72,8 +76,12 @@ class Progress:
             self.sinks[sink].listed += number
 
     def ended(self, account: str, source: SourceName, ends: Mapping[SinkName, str]) -> None:
-        """Count a clip whose way has ended: `ends` says how, for each sink; the clip as a whole ended the way of the worst."""
-        self._count(account, source, min(ends.values(), key=_WORST_FIRST.index), 1)
+        """Count a clip whose way has ended: `ends` says how, for each sink. The clip as a whole ended the way of the worst; once
+        it counts as archived, what it lacks elsewhere is a matter of those sinks alone.
+        """
+        held = {sink: end for sink, end in ends.items() if end in _HELD}
+        archived = ends.keys() - self.optional <= held.keys() and len(held) >= min(self.min_copies, len(ends))
+        self._count(account, source, min((held if archived else ends).values(), key=_WORST_FIRST.index), 1)
         for sink, end in ends.items():
             self.sinks[sink].add(end, 1)
 
@@ -128,4 +136,5 @@ class Progress:
             would_delete=tuple(self.would_delete),
             login_needed=tuple(self.login_needed),
             sinks_failed=tuple(self.sinks_failed),
+            optional=tuple(sorted(self.optional)),
         )

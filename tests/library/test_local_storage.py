@@ -89,6 +89,13 @@ async def test_what_may_have_been_accepted_is_not_asked_for_again(
     assert len(cloud.seen("POST", "/clip/")) == 1
 
 
+@pytest.mark.parametrize("fault", ["lose", "drop", "status", "html"])
+async def test_a_manifest_may_be_asked_for_twice(stick: LocalStorage, world: World, cloud: Running, fault: str) -> None:
+    world.faults.add(f"manifest.{fault}", times=1)
+    assert len((await stick.manifest()).clips) == 6
+    assert len(cloud.seen("POST", "/manifest/request")) >= 2
+
+
 async def test_a_module_that_is_busy_has_not_accepted_and_is_asked_again(
     stick: LocalStorage, world: World, cloud: Running
 ) -> None:

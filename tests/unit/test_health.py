@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from blinkarchive.config import AccountConfig, Config, ServeConfig, SinkConfig, SourceConfig
-from blinkarchive.daemon.health import NEVER, Oldest, Wrongs, expiring, given_up, longest_age, overdue, troubles
+from blinkarchive.daemon.health import NEVER, Oldest, Wrongs, expiring, forgotten, given_up, longest_age, overdue, troubles
 from blinkarchive.index.facts import LastGood, SinkSummary, Summary
 from blinkarchive.model import RunReport, SinkName, SourceName, Tally, Trouble
 
@@ -133,6 +133,12 @@ def test_sinks_that_gave_clips_up_are_told() -> None:
     sinks = (SinkSummary(sink=NAS, gave_up=3), SinkSummary(sink=SinkName("cabin"), stored=3))
     found = dict(given_up(Summary(clips=3, oldest=NOW, newest=NOW, sinks=sinks)))
     assert found == {"sink nas, given up": "3 clips failed ten times; `blinkarchive status` says why"}
+
+
+def test_a_sink_that_left_the_config_is_told_once_it_was_proven() -> None:
+    known = {NAS: "an id", SinkName("cabin"): "another", SinkName("typo"): None}
+    found = dict(forgotten(known, EVERY))
+    assert found == {"sink cabin, not in the config": "put it back, or `blinkarchive sinks retire cabin`"}
 
 
 class TestWrongs:

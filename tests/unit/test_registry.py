@@ -192,6 +192,8 @@ BAD = {
     "options that can change": (GOOD.replace("frozen=True", "frozen=False"), "no frozen dataclass"),
     "options that are a dict": (GOOD.replace("options=Options", "options={}"), "no frozen dataclass"),
     "option called type": (GOOD.replace("port:", "type:"), "called `type`"),
+    "option called required": (GOOD.replace("port:", "required:"), "called `required`: that key belongs to every sink"),
+    "option called encrypt": (GOOD.replace("port:", "encrypt:"), "called `encrypt`"),
     "options of unknown types": (GOOD.replace("port: int", "port: 'Int'"), "NameError"),
     "open that cannot be called": (GOOD.replace("open=opened", "open=None"), "cannot be called"),
 }
