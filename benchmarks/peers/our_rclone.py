@@ -1,4 +1,4 @@
-"""`our_rclone.py FOLDER REMOTE CONFIG TRANSFERS`: every file of a folder through the rclone sink, each looked at as a run does."""
+"""`our_rclone.py FOLDER REMOTE CONFIG TRANSFERS`: every file of a folder through the rclone sink, looked at as a run does."""
 
 import asyncio
 import hashlib
@@ -25,6 +25,10 @@ async def main(folder: Path, remote: str, config: Path, transfers: int) -> int:
                 assert stored is not None
                 assert stored.size == content.size
 
+        # As a run does first: it leaves its marker.
+        marker = folder.parent / "marker"
+        marker.write_bytes(b"{}")
+        await sink.put(Key(".blinkarchive-sink"), Content(path=marker, size=2, sha256=hashlib.sha256(b"{}").hexdigest()))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(store(path)) for path in folder.iterdir()]
     return len(tasks)

@@ -54,6 +54,7 @@ def _row(rounds: Rounds, what: str, of: str) -> Row:
 def _rival(name: str, program: Path, files: Path, prefix: str, config: Path) -> Rival:
     def ready(folder: Path) -> Command:
         remote = f"{prefix}{folder.name}"
+        time.sleep(0.2)  # until the server sees the folder
         if name == OURS:
             return Command(argv=[sys.executable, PEER, files, remote, config, str(TRANSFERS)])
         return Command(argv=[program, "copy", files, remote, "--config", config, "--transfers", str(TRANSFERS)])
@@ -73,7 +74,16 @@ def _webdav(program: Path, folder: Path) -> Iterator[int]:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
     server = subprocess.Popen(
-        [program, "serve", "webdav", folder, f"--addr=127.0.0.1:{port}", "--vfs-cache-mode=writes", "--vfs-write-back=0s"],
+        [
+            program,
+            "serve",
+            "webdav",
+            folder,
+            f"--addr=127.0.0.1:{port}",
+            "--vfs-cache-mode=writes",
+            "--vfs-write-back=0s",
+            "--dir-cache-time=50ms",
+        ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -33,6 +33,8 @@ _LOOK = {"filesOnly": True, "noModTime": True, "noMimeType": True}
 _LIST = {"noModTime": True, "noMimeType": True}
 _CAREFUL = {"IgnoreExisting": True, "Inplace": True}
 """rclone looks once more right before it writes, and leaves alone what it finds; and it makes no temporary names of its own."""
+_FRESH = {"NoCheckDest": True, "Inplace": True}
+"""Nobody else can have the name of a draft: no look is needed."""
 
 _CLOSING = 3.0
 _STOPPING = 0.5
@@ -202,7 +204,7 @@ class RcloneSink:
             if self._renames:
                 await self._put_by_draft(key, content, group, stop)
             else:
-                await self._copy(content, key, group)
+                await self._copy(content, key, group, _CAREFUL)
                 await self._require_moved(group, key)
             if self._folder is not None:
                 await asyncio.to_thread(_make_durable, self._files, self._folder, key)
@@ -212,7 +214,7 @@ class RcloneSink:
         await self._sweep(folder)
         draft = f"{folder}/{draft_name()}" if folder else draft_name()
         try:
-            await self._copy(content, draft, group)
+            await self._copy(content, draft, group, _FRESH)
             if stop.is_set():
                 raise SinkError("it was cancelled")  # nobody hears it
             group = f"{group}-move"
@@ -230,7 +232,7 @@ class RcloneSink:
             self._begin(self._discard(draft))
             raise
 
-    async def _copy(self, content: Content, name: str, group: str) -> None:
+    async def _copy(self, content: Content, name: str, group: str, how: Mapping[str, object]) -> None:
         path = content.path.absolute()
         try:
             await self._call(
@@ -239,7 +241,7 @@ class RcloneSink:
                 srcRemote=path.name,
                 dstFs=self._remote,
                 dstRemote=name,
-                _config=_CAREFUL,
+                _config=how,
                 _group=group,
             )
         except NotFound as error:
