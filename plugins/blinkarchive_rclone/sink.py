@@ -378,10 +378,12 @@ class RcloneSink:
         try:
             told = await self._keeper.call("operations/list", {"fs": self._remote, "remote": folder, "opt": _LIST})
         except Refused as error:
-            if folder and (error.absent or error.not_a_folder):
-                await self._require_root()
-                return None
-            raise error.told(self._where) from error
+            if not (error.absent or error.not_a_folder):
+                raise error.told(self._where) from error
+            await self._require_root()
+            if not folder:
+                raise SinkUnavailable(f"{self._where}: its folder was missing for a moment") from error
+            return None
         return told["list"] or ()
 
     async def _require_root(self) -> None:

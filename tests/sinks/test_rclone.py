@@ -586,6 +586,18 @@ async def test_a_folder_that_vanished_is_no_empty_archive(
         assert not folder.exists(), "a new one was made"
 
 
+async def test_a_folder_that_vanishes_in_the_middle_of_a_listing_ends_it_with_an_error(
+    options: RcloneOptions, make_content: MakeContent, folder: Path
+) -> None:
+    async with open_rclone(options) as sink:
+        for name in ("a/1.mp4", "b/2.mp4", "c/3.mp4"):
+            await sink.put(Key(name), make_content(10))
+        with pytest.raises(SinkUnavailable):
+            async for _ in sink.list():
+                if folder.exists():
+                    folder.rename(folder.with_name("away"))
+
+
 async def test_a_name_above_an_object_is_absent_and_no_outage(options: RcloneOptions, make_content: MakeContent) -> None:
     async with open_rclone(options) as sink:
         await sink.put(Key("a/clip.mp4"), make_content(10))
