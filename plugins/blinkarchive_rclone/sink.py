@@ -228,6 +228,8 @@ class RcloneSink:
                 _group=group,
             )
             await self._require_moved(group, key)
+        except NotFound as error:  # renamed already, and that answer was lost; or somebody removed it: a second put will tell
+            raise SinkUnavailable(f"{self._where}: the draft of {key} was not there to be renamed") from error
         except SinkError:
             self._begin(self._discard(draft))
             raise

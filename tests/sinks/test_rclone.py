@@ -272,6 +272,23 @@ async def test_who_comes_second_at_the_last_moment_overwrites_nothing(
     assert files_in(folder) == [KEY]
 
 
+async def test_a_draft_that_is_gone_when_it_should_get_its_name_is_no_fault_of_the_clip(
+    options: RcloneOptions, make_content: MakeContent, folder: Path
+) -> None:
+    def remove() -> None:
+        for draft in folder.rglob("*.part"):
+            draft.unlink()
+
+    class Keeping(Interfering):
+        before = "operations/movefile"
+        do = staticmethod(remove)
+
+    async with open_rclone(options, keeping=Keeping) as sink:
+        with pytest.raises(SinkUnavailable):
+            await sink.put(KEY, make_content(SIZE))
+    assert files_in(folder) == []
+
+
 async def test_where_nothing_can_be_renamed_who_comes_second_overwrites_nothing_either(
     tmp_path: Path, make_content: MakeContent, config: Path
 ) -> None:
