@@ -122,8 +122,6 @@ class TestWebDav(Served):
 class TestS3(Served):
     """A server that speaks S3: no renaming, a clip is sent under its own name."""
 
-    PATIENCE = 55.0  # rclone's library for S3 tries for some seconds before it believes in an outage
-
     kind = "s3"
     within = "clips"
     flags = ("--auth-key=kept,secret-canary", "--vfs-cache-mode=off")
@@ -131,5 +129,6 @@ class TestS3(Served):
     def lines(self) -> str:
         return (
             f"type = s3\nprovider = Rclone\nendpoint = http://127.0.0.1:{self.server.port}\naccess_key_id = kept\n"
-            "secret_access_key = secret-canary\nuse_multipart_uploads = false"
+            "secret_access_key = secret-canary\nuse_multipart_uploads = false\n"
+            "override.low_level_retries = 1"  # or its library for S3 tries for a long time before it believes in an outage
         )
