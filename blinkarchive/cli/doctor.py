@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -17,10 +18,10 @@ from pathlib import Path
 
 import click
 
-from blinkarchive.cli import accounts, networks, running
+from blinkarchive.cli import accounts, networks, running, trust
 from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.session import Session, Verb
-from blinkarchive.cli.words import count, length, record, size, table
+from blinkarchive.cli.words import count, is_terminal, length, record, size, table
 from blinkarchive.clock import Clock
 from blinkarchive.config import Config, SinkConfig, default_file, inline_secrets, options, readable_by_others
 from blinkarchive.errors import BlinkArchiveError, ConfigError, LoginNeeded, NothingArchived, PluginError, SinkError
@@ -69,8 +70,11 @@ class Check:
 @click.option(
     "--test-alarm", is_flag=True, help="Only send a test alarm to all who would be told of one, and say whom it reached."
 )
+@click.option(
+    "--accept-host-key", metavar="SINK", help="Only show who the server of a sink says it is, and trust that from here on."
+)
 @click.pass_obj
-def verb(session: Session, test_alarm: bool) -> Exit:
+def verb(session: Session, test_alarm: bool, accept_host_key: str | None) -> Exit:
     """Check account, servers, modules, sinks, clock, disk and config, and say what to do.
 
     Asks Blink's servers one thing each, and the accounts that are signed in for their sync modules, without signing in anew;
@@ -79,7 +83,11 @@ def verb(session: Session, test_alarm: bool) -> Exit:
     Exit codes: 0 nothing failed, 1 something did, 2 the config cannot be read; 3 a test alarm did not reach everybody.
     """
     config = session.load()
-    checks = running.run(lambda: _test_alarm(config) if test_alarm else _all(config))
+    if accept_host_key is not None:
+        done = trust.accept(config, accept_host_key, _agrees)
+        checks = [Check(what=f"host key of {accept_host_key}", verdict=Verdict.OK, found=done)]
+    else:
+        checks = running.run(lambda: _test_alarm(config) if test_alarm else _all(config))
     if session.json:
         record({"ok": _healthy(checks), "checks": [asdict(check) for check in checks]})
     else:
@@ -87,6 +95,11 @@ def verb(session: Session, test_alarm: bool) -> Exit:
     if _healthy(checks):
         return Exit.DONE
     return Exit.SOME_FAILED if test_alarm else Exit.ERROR
+
+
+def _agrees(question: str) -> bool:
+    """Whoever asked for it on a terminal sees it before it is done; a script has agreed by asking."""
+    return not is_terminal(sys.stdin) or click.confirm(question, err=True)
 
 
 def _healthy(checks: list[Check]) -> bool:
@@ -269,7 +282,8 @@ async def _sinks(config: Config, registry: Registry) -> AsyncIterator[Check]:
         what = f"sink {name}"
         try:
             async with asyncio.timeout(DEADLINE):
-                yield await _sink(config, sink, registry.sink_type(sink.type), what)
+                for check in await _sink(config, sink, registry.sink_type(sink.type), what):
+                    yield check
         except TimeoutError:
             yield Check(what=what, verdict=Verdict.FAIL, found=f"no answer within {length(DEADLINE)}", advice="is it online?")
         except ConfigError as error:
@@ -286,22 +300,20 @@ def _in_a_line(error: ConfigError) -> str:
     return "; ".join(other.strip() for other in others) or first
 
 
-async def _sink(config: Config, sink: SinkConfig, kind: AnySinkType, what: str) -> Check:
-    """Open a sink, look for the marker of an earlier run, and store and remove a small object."""
+async def _sink(config: Config, sink: SinkConfig, kind: AnySinkType, what: str) -> list[Check]:
+    """Open a sink, look for the marker of an earlier run, and store and remove a small object; and hear what it has to say."""
     async with kind.open(options(kind.options, sink)) as opened:
         marked = await opened.stat(MARKER) is not None
         if not marked and await _was_used(config, sink.name):
             found = "the marker of earlier runs is not there: this is not the place it was"
-            return Check(what=what, verdict=Verdict.FAIL, found=found, advice="is the right disk mounted?")
+            return [Check(what=what, verdict=Verdict.FAIL, found=found, advice="is the right disk mounted?")]
         left = await _probe(opened)
+        notes = [Check(what=what, verdict=Verdict.WARN, found=str(note)) for note in getattr(opened, "notes", ())]
     if left:
         found = f"stores, but does not delete ({left}): a small object {left} stays there"
-        return Check(what=what, verdict=Verdict.WARN, found=found)
-    return Check(
-        what=what,
-        verdict=Verdict.OK,
-        found="stores, finds and deletes" if marked else "stores, finds and deletes; new, no clip yet",
-    )
+        return [Check(what=what, verdict=Verdict.WARN, found=found), *notes]
+    found = "stores, finds and deletes" if marked else "stores, finds and deletes; new, no clip yet"
+    return [Check(what=what, verdict=Verdict.OK, found=found), *notes]
 
 
 async def _was_used(config: Config, name: SinkName) -> bool:

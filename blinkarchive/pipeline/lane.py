@@ -243,14 +243,21 @@ class Lane:
                     log.warning("the name is taken by other bytes; both are kept", extra={"sink": self.name, "key": name})
                     continue
                 return name
+            except CopyDiffers:  # it has seen that itself
+                await self._require_intact(content)
+                raise
             if await self._holds(name, content.size, content.sha256):
                 return name
-            if not await asyncio.to_thread(_is_intact, content):
-                raise ArchiveError(
-                    f"{content.path} was changed by somebody while it was put into sink {self.name}: it is fetched anew"
-                )
+            await self._require_intact(content)
             raise CopyDiffers(f"sink {self.name}: it took {name}, but what it holds there is not what it was given")
         raise CopyDiffers(f"sink {self.name}: {key} and {_OTHER_NAMES} other names for it are taken by other bytes")
+
+    async def _require_intact(self, content: Content) -> None:
+        """Raise `ArchiveError` when a copy differs because the file does."""
+        if not await asyncio.to_thread(_is_intact, content):
+            raise ArchiveError(
+                f"{content.path} was changed by somebody while it was put into sink {self.name}: it is fetched anew"
+            )
 
     async def _in_time(self, work: Callable[[], Awaitable[T]]) -> T:
         """Have a plugin do something, and wait no longer than the deadline. One that does not even let go when it is told to stop

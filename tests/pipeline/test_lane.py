@@ -285,11 +285,14 @@ async def test_whatever_has_taken_the_first_names_the_clip_gets_one_of_its_own(c
     assert len(sink.objects) == 4
 
 
-async def test_a_file_that_somebody_changed_on_its_way_is_told_as_that_and_put_once_only(content: Content) -> None:
+@pytest.mark.parametrize("notices", [False, True], ids=["the sink takes it", "the sink notices"])
+async def test_a_file_that_somebody_changed_on_its_way_is_told_as_that_and_put_once_only(content: Content, notices: bool) -> None:
     class Spoils(MemorySink):
         async def put(self, key: Key, content: Content) -> None:
             content.path.write_bytes(bytes(content.size))
             await super().put(key, content)
+            if notices:
+                raise CopyDiffers("these are other bytes")
 
     sink = Spoils()
     with pytest.raises(ArchiveError, match="was changed by somebody"):

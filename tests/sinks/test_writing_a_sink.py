@@ -21,7 +21,7 @@ from blinkarchive.registry import Registry
 registry = Registry.load({"sqlite"}, also=["tally"])
 print(json.dumps({
     info.name: [info.kind, info.distribution, info.version, [option.name for option in info.options], info.hooks, info.failure]
-    for info in registry.plugins() if info.name != "disk"
+    for info in registry.plugins() if info.distribution != "blinkarchive"
 }))
 """
 
