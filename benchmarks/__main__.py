@@ -15,7 +15,7 @@ from benchmarks import peers
 from benchmarks.bench import PAIRS, Bench
 from benchmarks.measure import CannotRun
 from benchmarks.report import Row, Told, page
-from benchmarks.roads import durability, lookup, loopback, memory, nothing_new, s3, sftp, slow_cloud, stick
+from benchmarks.roads import durability, lookup, loopback, memory, nothing_new, rclone, s3, sftp, slow_cloud, stick
 
 HERE = Path(__file__).parent
 ROADS = {
@@ -29,6 +29,7 @@ ROADS = {
     "P8": (sftp.measure,),
     "P9": (s3.measure,),
     "P10": (stick.measure,),
+    "P12": (rclone.measure,),
 }
 
 
