@@ -134,9 +134,9 @@ class Listing(Basis):
         async with self.opened(open_sink) as sink:
             await self.put_all(sink, keys, content)
             one, other = aiter(sink.list("a/")), aiter(sink.list("b/"))
-            pairs = [(await anext(one), await anext(other)) for _ in range(30)]
+            found = [await anext(listing, None) for _ in range(30) for listing in (one, other)]
             require(
-                {first.key for first, _ in pairs} | {second.key for _, second in pairs} == {*keys},
+                {stored.key for stored in found if stored is not None} == {*keys},
                 "two listings at the same time do not disturb each other",
                 "taken in turns, they missed objects",
                 "keeping a listing's state in the listing, not in the sink",

@@ -364,6 +364,24 @@ class MovesTheContent(Innocent):
         content.path.rename(content.path.with_suffix(".moved"))
 
 
+@caught_by("test_a_content_that_is_gone_is_refused")
+class StoresNothingForWhatIsGone(Innocent):
+    async def fetched(self, content: Content) -> bytearray:
+        return await super().fetched(content) if content.path.exists() else bytearray()
+
+
+@caught_by("test_puts_of_many_keys_at_once_are_all_stored")
+class HasOneBuffer(Innocent):
+    buffer = bytearray()
+
+    async def put(self, key: Key, content: Content) -> None:
+        self.buffer = await self.fetched(content)
+        await asyncio.sleep(0)
+        if self.named(key) in self.objects:
+            raise AlreadyThere(key)
+        self.objects[key] = self.buffer
+
+
 # -- sins with keys
 
 
@@ -419,6 +437,38 @@ class EchoesWhatWasPut(Innocent):
 
     async def stat(self, key: Key) -> Stored | None:
         return self.said.get(key) if key in self.objects else None
+
+
+@caught_by("test_stat_of_what_is_not_there_is_none")
+class FindsWhatBeginsLikeIt(Innocent):
+    async def stat(self, key: Key) -> Stored | None:
+        nearest = next((name for name in self.objects if name.startswith(key)), key)
+        return await super().stat(nearest)
+
+
+@caught_by("test_many_may_read_at_once")
+class ReadsWhereTheLastOneWas(Innocent):
+    at = 0
+
+    async def pieces(self, data: bytearray, start: int) -> AsyncIterator[bytes]:
+        self.at = start
+        while self.at < len(data):
+            await asyncio.sleep(0)
+            yield bytes(data[self.at : self.at + PIECE])
+            self.at += PIECE
+
+
+@caught_by("test_a_reader_may_leave_early")
+class KeepsItsTurnWhenAReaderLeaves(Innocent):
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.turn = asyncio.Lock()
+
+    async def pieces(self, data: bytearray, start: int) -> AsyncIterator[bytes]:
+        await self.turn.acquire()
+        async for piece in super().pieces(data, start):
+            yield piece
+        self.turn.release()
 
 
 @caught_by("test_opening_what_is_not_there_says_so")
@@ -533,6 +583,79 @@ class ListsByPosition(Innocent):
             yield Stored(key=names[at], size=len(self.objects[names[at]]))
             at += 1
             await asyncio.sleep(0)
+
+
+@caught_by("test_an_empty_sink_lists_nothing")
+class ListsWhatItKeepsForItself(Innocent):
+    async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
+        yield Stored(key=Key(".lock"), size=0)
+        async for stored in super().list(prefix):
+            yield stored
+
+
+@caught_by("test_two_may_list_at_once")
+class HasOneListing(Innocent):
+    async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
+        self.rest = [name for name in self.objects if self.chosen(name, prefix)]
+        while self.rest:
+            name = self.rest.pop()
+            await asyncio.sleep(0)
+            yield Stored(key=name, size=len(self.objects[name]))
+
+
+@caught_by("test_a_listing_may_be_left_early")
+class KeepsItsTurnWhenAListingIsLeft(Innocent):
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.turn = asyncio.Lock()
+
+    async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
+        await self.turn.acquire()
+        async for stored in super().list(prefix):
+            yield stored
+        self.turn.release()
+
+
+@caught_by("test_a_deleted_object_is_gone")
+class ForgetsUntilItIsOpenedAgain(Innocent):
+    def __init__(self, place: Place) -> None:
+        super().__init__(Place(objects=dict(place.objects), reachable=place.reachable))
+        self.beneath = place
+
+    async def put(self, key: Key, content: Content) -> None:
+        await super().put(key, content)
+        self.beneath.objects[key] = self.objects[key]
+
+
+@caught_by("test_a_deleted_key_can_be_put_again")
+class BuriesKeys(Innocent):
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.buried: set[Key] = set()
+
+    async def put(self, key: Key, content: Content) -> None:
+        if key in self.buried:
+            raise AlreadyThere(key)
+        await super().put(key, content)
+
+    async def delete(self, key: Key) -> None:
+        await super().delete(key)
+        self.buried.add(key)
+
+
+@caught_by("test_deleting_what_never_was_says_not_found")
+class DeletesWhatNeverWas(Innocent):
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.known: set[Key] = set()
+
+    async def put(self, key: Key, content: Content) -> None:
+        await super().put(key, content)
+        self.known.add(key)
+
+    async def delete(self, key: Key) -> None:
+        if key in self.known:
+            await super().delete(key)
 
 
 @caught_by("test_deleting_touches_no_other_object")
