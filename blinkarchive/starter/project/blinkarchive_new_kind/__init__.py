@@ -4,7 +4,10 @@ from collections.abc import Iterable
 
 from blinkarchive import SinkType, hookimpl
 
-from blinkarchive_new_kind.sink import NewKindOptions, open_new_kind
+from blinkarchive_new_kind.sink import (
+    NewKindOptions,
+    open_new_kind,
+)
 
 __all__ = [
     "NEW_KIND",

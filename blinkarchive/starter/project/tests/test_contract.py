@@ -12,8 +12,7 @@ from blinkarchive import Key
 from blinkarchive.conformance import OpenSink, SinkContract
 
 from blinkarchive_new_kind import (
-    NewKindOptions,
-    open_new_kind,
+    NEW_KIND,
 )
 
 
@@ -26,8 +25,8 @@ class TestContract(SinkContract):
         """An empty place for every test, and the same one whenever it is opened within a test."""
         self.folder = tmp_path / "place"
         self.folder.mkdir()
-        options = NewKindOptions(path=str(self.folder))
-        return lambda: open_new_kind(options)
+        options = NEW_KIND.options(path=str(self.folder))
+        return lambda: NEW_KIND.open(options)
 
     async def flip_a_stored_byte(self, key: Key) -> None:
         """Damage what is stored, behind the sink's back.
