@@ -15,7 +15,7 @@ from benchmarks import peers
 from benchmarks.bench import PAIRS, Bench
 from benchmarks.measure import CannotRun
 from benchmarks.report import Row, Told, page
-from benchmarks.roads import durability, lookup, loopback, memory, nothing_new, slow_cloud, stick
+from benchmarks.roads import durability, lookup, loopback, memory, nothing_new, s3, slow_cloud, stick
 
 HERE = Path(__file__).parent
 ROADS = {
@@ -26,6 +26,7 @@ ROADS = {
     "P5": (durability.measure,),
     "P6": (nothing_new.measure, nothing_new.measure_requests),
     "P7": (lookup.measure,),
+    "P9": (s3.measure,),
     "P10": (stick.measure,),
 }
 
@@ -35,6 +36,7 @@ def main() -> int:
     parser.add_argument("roads", nargs="*", default=list(ROADS), metavar="ROAD", help=f"of {', '.join(ROADS)}; all by default")
     parser.add_argument("--pairs", type=int, default=PAIRS, help="how often each race is run")
     parser.add_argument("--rows", type=int, default=1_000_000, help="how many clips the large archive of P6 has")
+    parser.add_argument("--files", type=int, default=500, help="how many files P9 puts into a bucket")
     parser.add_argument("--scratch", type=Path, default=HERE / ".scratch", help="a folder on the disk to measure")
     parser.add_argument("--results", type=Path, help="where to write the page (RESULTS.md when all roads are run, else nowhere)")
     asked = parser.parse_args()
@@ -46,7 +48,7 @@ def main() -> int:
     for road in dict.fromkeys(road for name in asked.roads for road in ROADS[name]):
         scratch = Path(tempfile.mkdtemp(dir=asked.scratch))
         try:
-            for one in road(Bench(scratch=scratch, pairs=asked.pairs, most_rows=asked.rows)):
+            for one in road(Bench(scratch=scratch, pairs=asked.pairs, most_rows=asked.rows, files=asked.files)):
                 if isinstance(one, Row):
                     rows.append(one)
                     print(f"{one.road} {one.what}: {one.figure.median:.2f} {one.unit}", file=sys.stderr)

@@ -28,7 +28,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
     """A home of its own for every test, and nothing of the machine's owner in the environment. Gives that home."""
     home = tmp_path_factory.mktemp("home")
     for name in os.environ:
-        if name.upper().startswith(("BLINK", "XDG_")) or name in OUTSIDE:
+        if name.upper().startswith(("BLINK", "XDG_", "AWS_", "BOTO_")) or name in OUTSIDE:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     return home

@@ -269,7 +269,8 @@ async def _sinks(config: Config, registry: Registry) -> AsyncIterator[Check]:
         what = f"sink {name}"
         try:
             async with asyncio.timeout(DEADLINE):
-                yield await _sink(config, sink, registry.sink_type(sink.type), what)
+                for check in await _sink(config, sink, registry.sink_type(sink.type), what):
+                    yield check
         except TimeoutError:
             yield Check(what=what, verdict=Verdict.FAIL, found=f"no answer within {length(DEADLINE)}", advice="is it online?")
         except ConfigError as error:
@@ -286,22 +287,20 @@ def _in_a_line(error: ConfigError) -> str:
     return "; ".join(other.strip() for other in others) or first
 
 
-async def _sink(config: Config, sink: SinkConfig, kind: AnySinkType, what: str) -> Check:
-    """Open a sink, look for the marker of an earlier run, and store and remove a small object."""
+async def _sink(config: Config, sink: SinkConfig, kind: AnySinkType, what: str) -> list[Check]:
+    """Open a sink, look for the marker of an earlier run, and store and remove a small object; and hear what it has to say."""
     async with kind.open(options(kind.options, sink)) as opened:
         marked = await opened.stat(MARKER) is not None
         if not marked and await _was_used(config, sink.name):
             found = "the marker of earlier runs is not there: this is not the place it was"
-            return Check(what=what, verdict=Verdict.FAIL, found=found, advice="is the right disk mounted?")
+            return [Check(what=what, verdict=Verdict.FAIL, found=found, advice="is the right disk mounted?")]
         left = await _probe(opened)
+        notes = [Check(what=what, verdict=Verdict.WARN, found=str(note)) for note in getattr(opened, "notes", ())]
     if left:
         found = f"stores, but does not delete ({left}): a small object {left} stays there"
-        return Check(what=what, verdict=Verdict.WARN, found=found)
-    return Check(
-        what=what,
-        verdict=Verdict.OK,
-        found="stores, finds and deletes" if marked else "stores, finds and deletes; new, no clip yet",
-    )
+        return [Check(what=what, verdict=Verdict.WARN, found=found), *notes]
+    found = "stores, finds and deletes" if marked else "stores, finds and deletes; new, no clip yet"
+    return [Check(what=what, verdict=Verdict.OK, found=found), *notes]
 
 
 async def _was_used(config: Config, name: SinkName) -> bool:

@@ -8,13 +8,14 @@ import json
 import logging
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from blinkarchive.clock import Clock
 from blinkarchive.errors import (
     AlreadyThere,
+    ArchiveError,
     BlinkArchiveError,
     ConfigError,
     CopyDiffers,
@@ -33,11 +34,14 @@ from blinkarchive.pipeline.spool import Spool
 from blinkarchive.retry import retry
 from blinkarchive.secret import redact
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 MARKER = Key(".blinkarchive-sink")
 """The object that says which sink this is."""
 
+_OTHER_NAMES = 4
 _STRIKES = 5
 _SILENCE = 120.0
 _CLOSING = 5.0
@@ -104,15 +108,20 @@ class Lane:
         at_once: int = 16,
         deadline: float = 600.0,
         opening: float = 60.0,
+        letting_go: float = 5.0,
     ) -> None:
-        """`at_once` is how many clips may be put at the same time, `deadline` what one put
-        and its check may take, `opening` what the sink may take to be opened and proven; in seconds."""
+        """`at_once` is how many clips may be put at the same time. In seconds: `deadline` is what one put and its check may take,
+        `opening` what the sink may take to be opened and proven, `letting_go` what it may take to stop when it is told to.
+        """
         self.name = name
         self._opened = sink
         self._clock = clock
         self.places = Places(at_once)
         self._deadline = deadline
         self._opening = opening
+        self._letting_go = letting_go
+        #: What a plugin does still though it was told to stop.
+        self._left_behind: set[asyncio.Task[Any]] = set()
         self._strikes = 0
         #: Why it is closed; "" while it is open.
         self.closed = "" if sink else "not opened"
@@ -221,21 +230,59 @@ class Lane:
     async def _once(self, key: Key, content: Content) -> Key:
         if self.closed:
             raise SinkClosed(self.closed)
-        async with self._guarded(), asyncio.timeout(self._deadline):
+        return await self._in_time(lambda: self._put(key, content))
+
+    async def _put(self, key: Key, content: Content) -> Key:
+        """Put the content under its name, or, where that is taken by other bytes, under another; and prove that it is there."""
+        for name in (key, *(second_name(key, content.sha256, nth) for nth in range(1, _OTHER_NAMES + 1))):
             try:
-                await self._sink.put(key, content)
+                await self._sink.put(name, content)
             except AlreadyThere:
                 # An earlier attempt got through, or something else has this name: the bytes tell.
-                if not await self._holds(key, content.size, content.sha256):
-                    log.warning("the name is taken by other bytes; both are kept", extra={"sink": self.name, "key": key})
-                    key = second_name(key, content.sha256)
-                    try:
-                        await self._sink.put(key, content)
-                    except AlreadyThere:
-                        log.info("kept under the second name already", extra={"sink": self.name, "key": key})
-            if not await self._holds(key, content.size, content.sha256):
-                raise CopyDiffers(f"sink {self.name}: it took {key}, but what it holds there is not what it was given")
-        return key
+                if not await self._holds(name, content.size, content.sha256):
+                    log.warning("the name is taken by other bytes; both are kept", extra={"sink": self.name, "key": name})
+                    continue
+                return name
+            except CopyDiffers:  # it has seen that itself
+                await self._require_intact(content)
+                raise
+            if await self._holds(name, content.size, content.sha256):
+                return name
+            await self._require_intact(content)
+            raise CopyDiffers(f"sink {self.name}: it took {name}, but what it holds there is not what it was given")
+        raise CopyDiffers(f"sink {self.name}: {key} and {_OTHER_NAMES} other names for it are taken by other bytes")
+
+    async def _require_intact(self, content: Content) -> None:
+        """Raise `ArchiveError` when a copy differs because the file does."""
+        if not await asyncio.to_thread(_is_intact, content):
+            raise ArchiveError(
+                f"{content.path} was changed by somebody while it was put into sink {self.name}: it is fetched anew"
+            )
+
+    async def _in_time(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Have a plugin do something, and wait no longer than the deadline. One that does not even let go when it is told to stop
+        is left behind, and asked nothing more.
+        """
+
+        async def guarded() -> T:
+            async with self._guarded():
+                return await work()
+
+        doing = asyncio.create_task(guarded())
+        try:
+            await asyncio.wait({doing}, timeout=self._deadline)
+        finally:
+            if not doing.done():
+                doing.cancel()
+                await asyncio.wait({doing}, timeout=self._letting_go)
+        if not doing.done():
+            self._left_behind.add(doing)
+            doing.add_done_callback(self._left_behind.discard)
+            self.close(f"sink {self.name}: its plugin does not answer, and does not stop when it is told to")
+            raise SinkClosed(self.closed)
+        if doing.cancelled():
+            raise SinkUnavailable(f"sink {self.name}: no answer in time")
+        return doing.result()
 
     async def verify(self, copy: Copy, memory: SinkMemory) -> bool:
         """Whether the sink holds the copy at this moment, with its size and its hash: asked of the sink, or read back from it.
@@ -246,9 +293,8 @@ class Lane:
         if self.closed:
             raise SinkClosed(self.closed)
         try:
-            async with self._guarded(), asyncio.timeout(self._deadline):
-                held = await self._holds(copy.key, copy.size, copy.sha256)
-                known, found = (None, None) if held else (await memory.sink_id(self.name), await self._marker())
+            held = await self._in_time(lambda: self._holds(copy.key, copy.size, copy.sha256))
+            known, found = (None, None) if held else (await memory.sink_id(self.name), await self._in_time(self._marker))
         except (Unavailable, PluginError) as error:
             self._strike(error)
             raise
@@ -296,7 +342,9 @@ class Lane:
             if task is not None and task.cancelling():
                 raise
             raise PluginError(f"sink {self.name}: its plugin cancelled itself") from error
-        except (Exception, SystemExit) as error:  # plugin code: its faults must not stop the other sinks
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # plugin code: its faults must not stop the other sinks
             what = redact(f"{type(error).__name__}: {error}")
             raise PluginError(f"sink {self.name}: its plugin failed: {what}") from error
 
@@ -321,3 +369,12 @@ async def _in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         except StopAsyncIteration:
             return
         yield chunk
+
+
+def _is_intact(content: Content) -> bool:
+    """Whether the file is still what it was: nobody but us should write it, and plugins run with our rights."""
+    try:
+        with content.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == content.sha256
+    except OSError:
+        return False

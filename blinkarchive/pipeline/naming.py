@@ -107,7 +107,7 @@ def _check(name: str, template: str) -> None:
         raise ConfigError(f"a part of the name may grow longer than {_LONGEST_COMPONENT} bytes: {template!r}")
 
 
-def second_name(key: Key, sha256: str) -> Key:
-    """The name for a clip whose own name is taken by other bytes: both are kept."""
+def second_name(key: Key, sha256: str, nth: int = 1) -> Key:
+    """A name for a clip whose own name is taken by other bytes: all of them are kept. `nth` tells several from each other."""
     stem, _, suffix = key.rpartition(".")
-    return Key(f"{stem}.conflict-{sha256[:8]}.{suffix}")
+    return Key(f"{stem}.conflict-{sha256[:8]}{f'-{nth}' if nth > 1 else ''}.{suffix}")

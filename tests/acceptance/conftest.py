@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from blinkarchive.simulator import Account, Running, Simulator, World
+from tests.seaweed import seaweed
+
+__all__ = ["seaweed"]
 
 COMMAND = Path(sys.executable).with_name("blinkarchive")
 

@@ -12,7 +12,7 @@ from blinkarchive.config import AccountConfig
 from blinkarchive.convert import SecretRef
 from blinkarchive.errors import ConfigError, LoginLimit, LoginNeeded, NotSignedIn, ServerTrouble, Throttled, TokenRevoked
 from blinkarchive.retry import Patience
-from blinkarchive.wiring import _signed_in
+from blinkarchive.wiring.signing_in import _signed_in
 from tests.blink.cloud import Cloud, Reply, Seen, as_json
 from tests.blink.conftest import OWNER, PASSWORD, Opener
 

@@ -132,12 +132,26 @@ async def test_an_index_that_was_only_begun_is_made_whole(path: Path, clock: Man
         "nonsense://x",
         "sqlite+nonsense:///x",
         "http://[",
-        "postgresql+psycopg://h/d",
     ],
 )
 async def test_an_address_that_makes_no_sense_is_an_error_of_the_config(address: str, clock: ManualClock) -> None:
     with pytest.raises(ConfigError):
         async with Index.open(address, clock=clock):
+            pass
+
+
+async def test_a_database_whose_driver_is_not_installed_says_what_is_missing(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigError, match="needs the Python package psycopg"):
+        async with Index.open("postgresql+psycopg://h/d", clock=clock):
+            pass
+
+
+async def test_a_server_that_is_not_there_is_an_error_in_words(clock: ManualClock, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="the index"):
+        async with Index.open(f"postgresql+psycopg:///d?host={tmp_path}", clock=clock):
             pass
 
 

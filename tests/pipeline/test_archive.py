@@ -83,6 +83,7 @@ class House:
     sinks: dict[str, MemorySink] = field(default_factory=lambda: {"nas": MemorySink()})
     told: list[tuple[Clip, Copy]] = field(default_factory=list)
     opening: float = 60.0
+    deadline: float = 600.0
     planned: list[Standing] = field(default_factory=list)
     skip_twins: bool = False
     in_hand: set[ClipId] = field(default_factory=set)
@@ -109,7 +110,9 @@ class House:
             index = await stack.enter_async_context(self.index(read_only=bool(ask and ask.dry_run)))
             spool = await stack.enter_async_context(Spool(self.folder / "spool").opened())
             asked = (ask and ask.sinks) or tuple(map(SinkName, self.sinks))
-            lanes = [Lane(name, None, clock=self.clock, at_once=2, opening=self.opening) for name in asked]
+            lanes = [
+                Lane(name, None, clock=self.clock, at_once=2, opening=self.opening, deadline=self.deadline) for name in asked
+            ]
             for lane, sink in [(lane, self.sinks[lane.name]) for lane in lanes]:
                 if not (ask and ask.dry_run):
                     await stack.enter_async_context(

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,9 @@ from blinkarchive import (
     Stored,
 )
 from blinkarchive.clock import ManualClock
-from blinkarchive.errors import PluginError, SinkClosed
+from blinkarchive.errors import ArchiveError, PluginError, SinkClosed
 from blinkarchive.pipeline.lane import MARKER, Lane, Places
+from blinkarchive.pipeline.naming import second_name
 from blinkarchive.pipeline.spool import Spool
 from tests.pipeline.fakes import MemorySink, film
 
@@ -251,6 +253,51 @@ async def test_a_put_that_hangs_is_ended(content: Content) -> None:
 
     with pytest.raises(SinkUnavailable, match="no answer in time"):
         await lane(Hangs(), deadline=0.01).store(KEY, content)
+
+
+async def test_a_plugin_that_does_not_let_go_is_left_behind_and_asked_nothing_more(content: Content) -> None:
+    free = asyncio.Event()
+
+    class Clings(MemorySink):
+        async def put(self, key: Key, content: Content) -> None:
+            self.puts.append(key)
+            while not free.is_set():
+                with suppress(asyncio.CancelledError):
+                    await free.wait()
+
+    sink = Clings()
+    way = Lane(NAS, sink, clock=ManualClock(), deadline=0.01, letting_go=0.01)
+    with pytest.raises(SinkClosed, match="does not stop when it is told to"):
+        await way.store(KEY, content)
+    with pytest.raises(SinkClosed):
+        await way.store(KEY, content)
+    assert len(sink.puts) == 1
+    free.set()
+    await asyncio.sleep(0.01)
+
+
+async def test_whatever_has_taken_the_first_names_the_clip_gets_one_of_its_own(content: Content) -> None:
+    sink = MemorySink()
+    for name in (KEY, second_name(KEY, content.sha256), second_name(KEY, content.sha256, 2)):
+        sink.objects[name] = b"something else"
+    key = await lane(sink).store(KEY, content)
+    assert sink.objects[key] == content.path.read_bytes()
+    assert len(sink.objects) == 4
+
+
+@pytest.mark.parametrize("notices", [False, True], ids=["the sink takes it", "the sink notices"])
+async def test_a_file_that_somebody_changed_on_its_way_is_told_as_that_and_put_once_only(content: Content, notices: bool) -> None:
+    class Spoils(MemorySink):
+        async def put(self, key: Key, content: Content) -> None:
+            content.path.write_bytes(bytes(content.size))
+            await super().put(key, content)
+            if notices:
+                raise CopyDiffers("these are other bytes")
+
+    sink = Spoils()
+    with pytest.raises(ArchiveError, match="was changed by somebody"):
+        await lane(sink).store(KEY, content)
+    assert len(sink.puts) == 1
 
 
 async def test_a_stop_goes_through_a_put(content: Content) -> None:

@@ -1,36 +1,25 @@
-"""The one file that knows every part: from a config to a run, a sign-in, a look at the index."""
+"""From a config to a run: what runs work with, and how one is put together."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import secrets
-import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from blinkarchive import blink as client  # its names load aiohttp when they are used: only who talks to Blink waits for that
-from blinkarchive.blink.attempts import Attempts
 from blinkarchive.clock import Clock
-from blinkarchive.config import AccountConfig, Config, require, sink_options
+from blinkarchive.config import Config, require, sink_options
 from blinkarchive.errors import (
     BlinkArchiveError,
-    CodeNeeded,
     ConfigError,
     LoginNeeded,
-    NotSignedIn,
     PluginError,
-    TokenRevoked,
 )
-from blinkarchive.files import Files
 from blinkarchive.index import Index
-from blinkarchive.index.facts import KnownSink
 from blinkarchive.interfaces import Sink, Source
 from blinkarchive.model import ClipId, RunReport, SinkName, SourceName, Standing
 from blinkarchive.pace import Pace
@@ -43,55 +32,19 @@ from blinkarchive.pipeline.naming import Namer
 from blinkarchive.pipeline.progress import Progress
 from blinkarchive.pipeline.spool import Spool
 from blinkarchive.registry import Registry
-from blinkarchive.retry import Patience, retry
-from blinkarchive.secret import Secret
+from blinkarchive.retry import Patience
 from blinkarchive.sources.media_list import MediaList
 from blinkarchive.sources.sync_module import SyncModules
+from blinkarchive.wiring.signing_in import signed_in
+from blinkarchive.wiring.state import State
 
 if TYPE_CHECKING:
-    from blinkarchive.blink import Client, Endpoints
+    from blinkarchive.blink import Client
 
 T = TypeVar("T")
 Opening = Callable[[], AbstractAsyncContextManager[Sink]]
 
-log = logging.getLogger(__name__)
-
 _HOOKS_AT_A_STOP = 3.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """Where things are in the folder of `[archive] state`."""
-
-    folder: Path
-
-    @property
-    def index(self) -> Path:
-        return self.folder / "index.sqlite3"
-
-    @property
-    def lock(self) -> Path:
-        return self.folder / "lock"
-
-    @property
-    def serving(self) -> Path:
-        """The lock of the one scheduler."""
-        return self.folder / "serve.lock"
-
-    @property
-    def spool(self) -> Path:
-        return self.folder / "spool"
-
-    def account(self, name: str) -> Path:
-        """The file of an account's tokens, in a folder of its own."""
-        return self.folder / "accounts" / name / "tokens.json"
-
-    def make(self) -> None:
-        """Make the folder. Raises `ConfigError`."""
-        try:
-            Files().make_folders(self.folder, 0o700)
-        except OSError as error:
-            raise ConfigError(f"[archive] state: the folder {self.folder} cannot be made: {error.strerror}") from error
 
 
 async def run(
@@ -396,144 +349,3 @@ def _wanted(asked: Sequence[T], there: Iterable[T], what: str) -> list[T]:
 
 def _skew_of(blink: Client) -> Callable[[], timedelta | None]:
     return lambda: blink.skew
-
-
-def _servers(account: AccountConfig) -> Endpoints:
-    return client.Endpoints.of(api_url=account.api_url, oauth_url=account.oauth_url)
-
-
-def _blink(account: AccountConfig, tokens: Path, clock: Clock, pace: Pace) -> AbstractAsyncContextManager[Client]:
-    return client.Client.open(tokens, servers=_servers(account), before_request=pace.request, clock=clock)
-
-
-@asynccontextmanager
-async def signed_in(
-    config: Config,
-    account: str,
-    *,
-    clock: Clock | None = None,
-    pace: Pace | None = None,
-    patience: Patience | None = None,
-    by_password: bool = True,
-) -> AsyncIterator[Client]:
-    """An account's client, at the account's pace, signed in without a person: by what is saved, else, unless that is not
-    wanted, by the password.
-
-    Neither an archive nor its lock is needed: a run that goes on is not disturbed. Raises `LoginNeeded` or another
-    `SourceError`, and `ConfigError` when the password cannot be read.
-    """
-    chosen, state, clock = config.accounts[account], State(folder=config.archive.state), clock or Clock()
-    state.make()
-    async with _blink(chosen, state.account(account), clock, pace or Pace(chosen.pace, clock)) as blink:
-        unattended = chosen if by_password else replace(chosen, password=None)
-        await _signed_in(blink, unattended, clock=clock, patience=patience or Patience())
-        yield blink
-
-
-async def _signed_in(blink: Client, account: AccountConfig, *, clock: Clock, patience: Patience) -> None:
-    """Be signed in without a person: by the saved tokens, else by the password, which is not read before it is needed.
-
-    The password is for when there are no tokens, or they were revoked; passing faults are waited for. Raises `LoginNeeded` or
-    another `SourceError`, and `ConfigError` when the password cannot be read.
-    """
-    try:
-        await retry(blink.ensure_signed_in, clock=clock, patience=patience)
-    except (NotSignedIn, TokenRevoked):
-        if account.password is None:
-            raise
-        # Once: Blink counts sign-ins, and so do we, whatever came of them.
-        await blink.ensure_signed_in(account.username, account.read_password())
-
-
-async def sign_in(
-    config: Config,
-    account: str,
-    *,
-    ask_password: Callable[[], Secret],
-    ask_code: Callable[[str], Secret],
-    code: Secret | None = None,
-    clock: Clock | None = None,
-) -> str:
-    """Sign an account in because a person is there to do it: go on with a sign-in that waits for its code, else start one.
-
-    `ask_code` is told where the code was sent. Returns what happened, in words. Raises `WrongCode`, after which the same
-    sign-in may be gone on with, or another `SourceError`.
-    """
-    chosen = config.accounts[account]
-    clock = clock or Clock()
-    state = State(folder=config.archive.state)
-    state.make()
-    with suppress(LoginNeeded):  # a file that cannot take the tokens is told before Blink sends a code
-        client.TokenFile(state.account(account)).load()
-    async with _blink(chosen, state.account(account), clock, Pace(chosen.pace, clock)) as blink:
-        waiting = blink.pending
-        sent = waiting.sent if waiting is not None else ""
-        if waiting is None:
-            try:
-                await blink.sign_in(chosen.username, ask_password())
-            except CodeNeeded as needed:
-                if blink.pending is None:
-                    raise
-                sent = blink.pending.sent
-                log.info("a code is wanted", extra={"account": account, "because": str(needed)})
-        if blink.pending is not None:
-            await blink.send_code(code or ask_code(f"{sent}."))
-        await blink.account_id()
-    return f"Account {account} is signed in."
-
-
-async def import_credentials(config: Config, account: str, file: Path, *, clock: Clock | None = None) -> str:
-    """Take over the sign-in of a blinkpy credential file. Returns what happened, in words.
-
-    Raises `ConfigError` when the file holds none, and `LoginNeeded` when Blink no longer accepts it.
-    """
-    chosen = config.accounts[account]
-    clock = clock or Clock()
-    state = State(folder=config.archive.state)
-    state.make()
-    kept = state.account(account)
-    device = Attempts(kept, clock=clock).hardware_id()
-    tokens = client.import_blinkpy(file, servers=_servers(chosen), now=clock.now(), device=device)
-    # What is there stays in force until the new sign-in has proved good.
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=kept.parent) as folder:
-        async with _blink(chosen, Path(folder) / kept.name, clock, Pace(chosen.pace, clock)) as trial:
-            await trial.adopt(tokens)
-            await trial.account_id()
-            proven = trial.tokens
-    async with _blink(chosen, kept, clock, Pace(chosen.pace, clock)) as blink:
-        await blink.adopt(proven)
-        await blink.account_id()
-    return f"Account {account} is signed in with what {file} held. That file still holds a password in clear: delete it."
-
-
-async def retire(config: Config, name: SinkName, *, force: bool = False, clock: Clock | None = None) -> KnownSink:
-    """Forget a sink and what it holds; nothing in it is touched. Returns what was known of it.
-
-    Raises `ConfigError` when the archive has no such sink, or when clips are held by no other one and it is not to be forced;
-    `ArchiveBusy` while a run goes on.
-    """
-    state = State(folder=config.archive.state)
-    async with reading(config, clock=clock) as index:  # an index is not made to look for a sink in it
-        known = {one.sink: one for one in await index.sinks()}
-    if name not in known:
-        raise ConfigError(f"the archive has no sink {name}; it has {', '.join(known) or 'none'}")
-    with held(state.lock):
-        async with Index.open(state.index, clock=clock or Clock()) as index:
-            one = next(one for one in await index.sinks() if one.sink == name)
-            if one.only_there and not force:
-                raise ConfigError(
-                    f"{one.only_there:,} clips are held by the sink {name} and no other: put it back into the config, so that "
-                    "a run copies them to the others, or say --force"
-                )
-            await index.forget_sink(name)
-            return one
-
-
-@asynccontextmanager
-async def reading(config: Config, *, clock: Clock | None = None) -> AsyncIterator[Index]:
-    """The index, to look at while others may write it. Raises `NothingArchived` before the first run."""
-    state = State(folder=config.archive.state)
-    if state.folder.exists() and not state.folder.is_dir():
-        raise ConfigError(f"[archive] state: {state.folder} is a file, not a folder")
-    async with Index.open(state.index, clock=clock or Clock(), read_only=True) as index:
-        yield index

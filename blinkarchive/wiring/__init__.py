@@ -1,0 +1,8 @@
+"""The one place that knows every part: from a config to a run, a sign-in, a look at the index."""
+
+from blinkarchive.wiring.looking import reading, retire
+from blinkarchive.wiring.signing_in import import_credentials, sign_in, signed_in
+from blinkarchive.wiring.state import State
+from blinkarchive.wiring.workshop import Workshop, check, run
+
+__all__ = ["State", "Workshop", "check", "import_credentials", "reading", "retire", "run", "sign_in", "signed_in"]

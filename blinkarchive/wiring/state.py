@@ -1,0 +1,50 @@
+"""Where the archive keeps what is its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blinkarchive.errors import (
+    ConfigError,
+)
+from blinkarchive.files import Files
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Where things are in the folder of `[archive] state`."""
+
+    folder: Path
+
+    @property
+    def index(self) -> Path:
+        return self.folder / "index.sqlite3"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "lock"
+
+    @property
+    def serving(self) -> Path:
+        """The lock of the one scheduler."""
+        return self.folder / "serve.lock"
+
+    @property
+    def spool(self) -> Path:
+        return self.folder / "spool"
+
+    def account(self, name: str) -> Path:
+        """The file of an account's tokens, in a folder of its own."""
+        return self.folder / "accounts" / name / "tokens.json"
+
+    def make(self) -> None:
+        """Make the folder. Raises `ConfigError`."""
+        try:
+            Files().make_folders(self.folder, 0o700)
+        except OSError as error:
+            raise ConfigError(f"[archive] state: the folder {self.folder} cannot be made: {error.strerror}") from error

@@ -1,0 +1,60 @@
+"""Which names a bucket takes: keys, their types, and what the probe keeps for itself."""
+
+import re
+import unicodedata
+
+from blinkarchive import BadKey
+
+LONGEST_PART = 255
+LONGEST_NAME = 1024
+"""In bytes of UTF-8; the folder of the sink counts."""
+
+PROBE = ".blinkarchive-probe-s3"
+WRONG_PROBE = f"{PROBE}-wrong"
+"""What the probe may leave in a bucket where nothing can be deleted. They are no objects of the archive."""
+
+_MARK = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
+_TYPES = {
+    "mp4": "video/mp4",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "json": "application/json",
+    "jsonl": "application/x-ndjson",
+    "txt": "text/plain; charset=utf-8",
+}
+
+
+def check(key: str, folder: str = "") -> str:
+    """The name of an object in the bucket: the key below the sink's folder. Raises `BadKey`."""
+    if reason := _why_not(key, folder):
+        raise BadKey(f"{key!r} cannot be a key: {reason}")
+    return folder + key
+
+
+def is_key(key: str) -> bool:
+    """Whether something in the bucket may be an object of the archive: folders that a console made are none, nor are probes."""
+    return not _why_not(key, "")
+
+
+def is_marked(key: str) -> bool:
+    """Whether a name has the mark that every clip of the archive has in the last part of its name."""
+    return is_key(key) and _MARK.search(key.rpartition("/")[2]) is not None
+
+
+def type_of(key: str) -> str:
+    """The media type that a name's ending stands for."""
+    return _TYPES.get(key.rpartition(".")[2].lower(), "application/octet-stream")
+
+
+def _why_not(key: str, folder: str) -> str:
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
+        return "it has a control character, or one that cannot be written as UTF-8"
+    parts = key.split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        return "it has an empty part, or one that is only dots"
+    if any(len(part.encode()) > LONGEST_PART for part in parts):
+        return f"a part of it is longer than {LONGEST_PART} bytes"
+    if len((folder + key).encode()) > LONGEST_NAME:
+        return f"with the prefix it is longer than {LONGEST_NAME} bytes"
+    return "that is how probes are called here" if key in (PROBE, WRONG_PROBE) else ""

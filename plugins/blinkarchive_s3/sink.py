@@ -1,0 +1,154 @@
+"""The S3 sink: how it is opened, and its asynchronous face over a store that blocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from threading import Event
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from blinkarchive import ConfigError, Content, Key, Sink, Stored
+from blinkarchive_s3.options import S3Options
+from blinkarchive_s3.traits import Known
+
+if TYPE_CHECKING:
+    from blinkarchive_s3.store import Limits, Store
+
+T = TypeVar("T")
+
+THREADS = 16
+"""So many calls at once: as many as the core makes."""
+
+_KNOWN: Known = {}
+
+
+@asynccontextmanager
+async def open_s3(options: S3Options, limits: Limits | None = None, known: Known | None = None) -> AsyncIterator[Sink]:
+    """Open a bucket as a sink, and find out what its store can do: once for all that share what is `known`, by default a process.
+
+    Raises `ConfigError` when boto3 is not installed or the options make no sense, and `SinkUnavailable` when the bucket
+    cannot be reached with these credentials. Leaving waits for what still runs in threads, so that nothing is put after it.
+    """
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="blinkarchive-s3")
+    try:
+        store = await asyncio.wrap_future(pool.submit(_open, options, limits, _KNOWN if known is None else known))
+        try:
+            yield S3Sink(store, pool)
+        finally:
+            await asyncio.to_thread(pool.shutdown, cancel_futures=True)
+            store.close()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _open(options: S3Options, limits: Limits | None, known: Known) -> Store:
+    """In a thread: importing boto3 and making a client take most of a second."""
+    try:
+        import boto3  # noqa: F401
+    except ImportError as error:
+        raise ConfigError('sinks of type "s3" need boto3: pip install "blinkarchive[s3]"') from error
+    from blinkarchive_s3.client import connect, secrets_of
+    from blinkarchive_s3.probe import probed
+    from blinkarchive_s3.store import Limits, Store
+    from blinkarchive_s3.telling import Teller
+
+    secrets = secrets_of(options)
+    client = connect(options, secrets, connections=2 * THREADS)
+    store = Store(client, options, Teller(options.bucket, tuple(secrets.values())), limits or Limits())
+    try:
+        store.traits = probed(store, known)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+class S3Sink:
+    """A bucket as a sink.
+
+    Cancelling lets go at once. The thread cannot be interrupted: it stops at the next piece of the file, and a put that has not
+    got all of its bytes is none. So a cancelled put stored all or nothing, perhaps a moment later.
+    """
+
+    def __init__(self, store: Store, pool: ThreadPoolExecutor) -> None:
+        self._store = store
+        self._pool = pool
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the owner should know of this store, in words: for `blinkarchive doctor`."""
+        return self._store.traits.notes
+
+    async def put(self, key: Key, content: Content) -> None:
+        """Store a content: see `Sink.put`."""
+        stop = Event()
+        try:
+            await self._run(partial(self._store.put, key, content, stop))
+        finally:
+            stop.set()
+
+    async def stat(self, key: Key) -> Stored | None:
+        """Size, and the store's own hash where it has one: see `Sink.stat`."""
+        return await self._run(partial(self._store.stat, key))
+
+    @asynccontextmanager
+    async def open(self, key: Key, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The stored bytes: see `Sink.open`. A missing object shows with the first chunk."""
+        steps = _Steps(self._pool, self._store.read(key, start))
+        try:
+            yield steps
+        finally:
+            steps.close()
+
+    async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
+        """What is stored, page by page: see `Sink.list`. What is no key, such as the folders that consoles make, is left out."""
+        steps = _Steps(self._pool, self._store.pages(prefix))
+        try:
+            async for page in steps:
+                for stored in page:
+                    yield stored
+        finally:
+            steps.close()
+
+    async def delete(self, key: Key) -> None:
+        """Remove an object: see `Sink.delete`. A bucket that keeps versions keeps it as one."""
+        await self._run(partial(self._store.delete, key))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.wrap_future(self._pool.submit(work))
+
+
+class _Steps(Generic[T]):
+    """A generator that blocks, taken step by step in worker threads."""
+
+    def __init__(self, pool: ThreadPoolExecutor, generator: Generator[T, None, None]) -> None:
+        self._pool = pool
+        self._generator = generator
+        self._step: Future[T | _End] | None = None
+
+    def __aiter__(self) -> _Steps[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        self._step = self._pool.submit(next, self._generator, _END)
+        item = await asyncio.wrap_future(self._step)
+        if isinstance(item, _End):
+            raise StopAsyncIteration
+        return item
+
+    def close(self) -> None:
+        """Close the generator: at once, or right after a step that still runs because its waiter was cancelled."""
+        if self._step is None:
+            self._generator.close()
+        else:
+            self._step.add_done_callback(lambda _step: self._generator.close())
+
+
+class _End:
+    """Stands for the end of a generator, as a thread cannot hand over a `StopIteration`."""
+
+
+_END = _End()
