@@ -15,7 +15,7 @@ from benchmarks import peers
 from benchmarks.bench import PAIRS, Bench
 from benchmarks.measure import CannotRun
 from benchmarks.report import Row, Told, page
-from benchmarks.roads import durability, lookup, loopback, memory, nothing_new, s3, slow_cloud, stick
+from benchmarks.roads import durability, lookup, loopback, memory, nothing_new, s3, sftp, slow_cloud, stick
 
 HERE = Path(__file__).parent
 ROADS = {
@@ -26,6 +26,7 @@ ROADS = {
     "P5": (durability.measure,),
     "P6": (nothing_new.measure, nothing_new.measure_requests),
     "P7": (lookup.measure,),
+    "P8": (sftp.measure,),
     "P9": (s3.measure,),
     "P10": (stick.measure,),
 }
@@ -70,6 +71,7 @@ def main() -> int:
 
 def _machine() -> list[str]:
     tools = [peers.version("curl", "--version"), peers.version("openssl", "version"), peers.BLINKPY]
+    tools += [peers.version(str(Path(sys.executable).with_name("rclone")), "--version")]
     return [
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores, shared by both sides; "
         f"load average at the end {os.getloadavg()[1]:.1f}",

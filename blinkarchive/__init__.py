@@ -18,7 +18,7 @@ from blinkarchive.errors import (
     Unavailable,
 )
 from blinkarchive.hookspecs import hookimpl
-from blinkarchive.interfaces import Sink, SinkType
+from blinkarchive.interfaces import Introduction, Sink, SinkType
 from blinkarchive.model import (
     Alarm,
     AlarmChange,
@@ -49,6 +49,7 @@ __all__ = [
     "Content",
     "Copy",
     "CopyDiffers",
+    "Introduction",
     "Key",
     "NotFound",
     "RunReport",

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from blinkarchive.model import Clip, Content, Key, SourceName, Stored
@@ -158,6 +159,17 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Introduction:
+    """Who a place says it is, before anybody trusts it with anything."""
+
+    #: What it shows now, and what is trusted there so far, each for people: a kind of key and its fingerprint.
+    shows: str
+    trusted: tuple[str, ...]
+    #: Trusts what is shown from here on, in place of what was. Gives the file that now says so. Raises `ConfigError`.
+    accept: Callable[[], Path]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SinkType(Generic[Options]):
     """A kind of sink that a plugin offers.
 
@@ -172,6 +184,9 @@ class SinkType(Generic[Options]):
     open: Callable[[Options], AbstractAsyncContextManager[Sink]]
     #: One sentence for `blinkarchive plugins`.
     help: str = ""
+    #: Asks the place who it is, for `blinkarchive doctor --accept-host-key`. It sends no secret, changes nothing, and raises what
+    #: `open` raises. None where there is no such question.
+    introduce: Callable[[Options], Awaitable[Introduction]] | None = None
 
 
 AnySinkType = SinkType[Any]

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -17,10 +18,10 @@ from pathlib import Path
 
 import click
 
-from blinkarchive.cli import accounts, networks, running
+from blinkarchive.cli import accounts, networks, running, trust
 from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.session import Session, Verb
-from blinkarchive.cli.words import count, length, record, size, table
+from blinkarchive.cli.words import count, is_terminal, length, record, size, table
 from blinkarchive.clock import Clock
 from blinkarchive.config import Config, SinkConfig, default_file, inline_secrets, options, readable_by_others
 from blinkarchive.errors import BlinkArchiveError, ConfigError, LoginNeeded, NothingArchived, PluginError, SinkError
@@ -69,8 +70,11 @@ class Check:
 @click.option(
     "--test-alarm", is_flag=True, help="Only send a test alarm to all who would be told of one, and say whom it reached."
 )
+@click.option(
+    "--accept-host-key", metavar="SINK", help="Only show who the server of a sink says it is, and trust that from here on."
+)
 @click.pass_obj
-def verb(session: Session, test_alarm: bool) -> Exit:
+def verb(session: Session, test_alarm: bool, accept_host_key: str | None) -> Exit:
     """Check account, servers, modules, sinks, clock, disk and config, and say what to do.
 
     Asks Blink's servers one thing each, and the accounts that are signed in for their sync modules, without signing in anew;
@@ -79,7 +83,11 @@ def verb(session: Session, test_alarm: bool) -> Exit:
     Exit codes: 0 nothing failed, 1 something did, 2 the config cannot be read; 3 a test alarm did not reach everybody.
     """
     config = session.load()
-    checks = running.run(lambda: _test_alarm(config) if test_alarm else _all(config))
+    if accept_host_key is not None:
+        done = trust.accept(config, accept_host_key, _agrees)
+        checks = [Check(what=f"host key of {accept_host_key}", verdict=Verdict.OK, found=done)]
+    else:
+        checks = running.run(lambda: _test_alarm(config) if test_alarm else _all(config))
     if session.json:
         record({"ok": _healthy(checks), "checks": [asdict(check) for check in checks]})
     else:
@@ -87,6 +95,11 @@ def verb(session: Session, test_alarm: bool) -> Exit:
     if _healthy(checks):
         return Exit.DONE
     return Exit.SOME_FAILED if test_alarm else Exit.ERROR
+
+
+def _agrees(question: str) -> bool:
+    """Whoever asked for it on a terminal sees it before it is done; a script has agreed by asking."""
+    return not is_terminal(sys.stdin) or click.confirm(question, err=True)
 
 
 def _healthy(checks: list[Check]) -> bool:

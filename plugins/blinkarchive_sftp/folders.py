@@ -1,0 +1,165 @@
+"""The folder of the sink on the server, and what stands in it: no link is followed, as far as the protocol lets us see one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncssh
+from asyncssh.constants import (
+    FILEXFER_TYPE_DIRECTORY,
+    FILEXFER_TYPE_REGULAR,
+    FILEXFER_TYPE_SYMLINK,
+    FILEXFER_TYPE_UNKNOWN,
+)
+
+from blinkarchive import BadKey, SinkError, SinkUnavailable
+from blinkarchive_sftp.session import Session
+from blinkarchive_sftp.telling import MISSING
+
+REMEMBERED = 4096
+"""Folders that were seen to be folders, and are not looked at again."""
+
+Attributes = asyncssh.SFTPAttrs
+
+
+class Folders:
+    """What is below the sink's own folder.
+
+    A link on the way to that folder is the owner's business; one below it is refused. SFTP looks things up by path alone, so this
+    is a look before each step, and no lock: who may write into the folder can still win a race.
+    """
+
+    def __init__(self, root: str, address: str) -> None:
+        self._root = root.encode()
+        self._address = address
+        self._seen: set[tuple[str, ...]] = set()
+
+    def path(self, parts: Sequence[str]) -> bytes:
+        """Where it is on the server."""
+        return b"/".join((self._root.rstrip(b"/"), *(part.encode() for part in parts))) if parts else self._root
+
+    def told(self, parts: Sequence[str]) -> str:
+        """Where it is, for people."""
+        return self.path(parts).decode()
+
+    async def enter(self, session: Session) -> None:
+        """See that the sink's own folder is there; make it when only its last part is missing. Raises `SinkUnavailable`."""
+        with session.doing(f"open the folder {self.told(())}"):
+            try:
+                found = await session.sftp.stat(self._root)
+            except MISSING:
+                try:
+                    await session.sftp.mkdir(self._root)
+                except MISSING as error:
+                    raise SinkUnavailable(
+                        f"{self._address}: {self.told(())} does not exist, nor does the folder above it. Is a disk not mounted?"
+                    ) from error
+                found = await session.sftp.stat(self._root)
+        if found.type not in (FILEXFER_TYPE_DIRECTORY, FILEXFER_TYPE_UNKNOWN):
+            raise SinkUnavailable(f"{self._address}: {self.told(())} is a file, not a folder")
+
+    async def require(self, session: Session) -> None:
+        """Raise `SinkUnavailable` when the sink's own folder is gone: then nothing can be said of what is in it."""
+        with session.doing(f"see {self.told(())}"):
+            try:
+                await session.sftp.stat(self._root)
+            except MISSING as error:
+                raise SinkUnavailable(f"{self._address}: {self.told(())} is gone: is a disk not mounted there?") from error
+
+    async def look(self, session: Session, parts: tuple[str, ...]) -> Attributes | None:
+        """What stands under a key; None when certainly no file does. Raises `SinkError` for links and what is no plain file."""
+        ways = [parts[:depth] for depth in range(1, len(parts)) if parts[:depth] not in self._seen]
+        for way, found in zip((*ways, parts), await self._ask(session, (*ways, parts)), strict=True):
+            if found is None:
+                await self.require(session)
+                return None
+            self._refuse_link(way, found)
+            if way == parts:
+                return self._file(way, found)
+            if found.type == FILEXFER_TYPE_REGULAR:
+                return None
+            self._see(way)
+        raise AssertionError("the last way is that of the key itself")
+
+    async def is_folder(self, session: Session, way: tuple[str, ...]) -> bool:
+        """Whether a folder stands there, with no link on the way to it."""
+        ways = [way[:depth] for depth in range(1, len(way) + 1) if way[:depth] not in self._seen]
+        for one, found in zip(ways, await self._ask(session, ways), strict=True):
+            if found is None or found.type not in (FILEXFER_TYPE_DIRECTORY, FILEXFER_TYPE_SYMLINK):
+                return False
+            self._refuse_link(one, found)
+            self._see(one)
+        return True
+
+    async def refuse_link_to_a_folder(self, session: Session, way: tuple[str, ...]) -> None:
+        """Raise `SinkError` when a link leads to a folder: what is in there can be neither reached nor denied."""
+        with session.doing(f"see {self.told(way)}"):
+            try:
+                found = await session.sftp.stat(self.path(way))
+            except MISSING:
+                return
+        if found.type == FILEXFER_TYPE_DIRECTORY:
+            raise SinkError(f"{self._address}: {self.told(way)} is a symbolic link: this sink follows none")
+
+    async def make(self, session: Session, folders: tuple[str, ...]) -> None:
+        """See that these folders are there, and make those that are missing."""
+        ways = [folders[:depth] for depth in range(1, len(folders) + 1) if folders[:depth] not in self._seen]
+        for way, found in zip(ways, await self._ask(session, ways), strict=True):
+            if found is None:
+                found = await self._made(session, way)
+            self._refuse_link(way, found)
+            if found.type not in (FILEXFER_TYPE_DIRECTORY, FILEXFER_TYPE_UNKNOWN):
+                raise BadKey(f"{self._address}: {self.told(way)} is a file: nothing can be stored below it")
+            self._see(way)
+
+    def forget(self) -> None:
+        """Look at all folders again: one was removed."""
+        self._seen.clear()
+
+    async def _made(self, session: Session, way: tuple[str, ...]) -> Attributes:
+        path = self.path(way)
+        with session.doing(f"make the folder {self.told(way)}"):
+            try:
+                await session.sftp.mkdir(path)
+            except (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists):  # another put may just have made it
+                try:
+                    return await session.sftp.lstat(path)
+                except MISSING:
+                    pass
+                raise
+            return await session.sftp.lstat(path)
+
+    async def _ask(self, session: Session, ways: Sequence[tuple[str, ...]]) -> list[Attributes | None]:
+        """Look at several at the same time; None for what is missing."""
+
+        async def one(way: tuple[str, ...]) -> Attributes | None:
+            try:
+                return await session.sftp.lstat(self.path(way))
+            except MISSING:
+                return None
+
+        with session.doing(f"see {self.told(ways[-1] if ways else ())}"):
+            answers = await asyncio.gather(*(one(way) for way in ways), return_exceptions=True)
+            for answer in answers:
+                if isinstance(answer, BaseException):
+                    raise answer
+        return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+    def _file(self, way: tuple[str, ...], found: Attributes) -> Attributes | None:
+        if found.type == FILEXFER_TYPE_DIRECTORY:
+            return None
+        if found.type not in (FILEXFER_TYPE_REGULAR, FILEXFER_TYPE_UNKNOWN):
+            raise SinkError(f"{self._address}: {self.told(way)} is neither a file nor a folder")
+        if found.size is None:
+            raise SinkError(f"{self._address}: the server does not tell the size of {self.told(way)}")
+        return found
+
+    def _refuse_link(self, way: tuple[str, ...], found: Attributes) -> None:
+        if found.type == FILEXFER_TYPE_SYMLINK:
+            raise SinkError(f"{self._address}: {self.told(way)} is a symbolic link: this sink follows none")
+
+    def _see(self, way: tuple[str, ...]) -> None:
+        if len(self._seen) >= REMEMBERED:
+            self._seen.clear()
+        self._seen.add(way)
