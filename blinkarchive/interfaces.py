@@ -139,8 +139,9 @@ class Sink(Protocol):
         ...
 
     def open(self, key: Key, start: int = 0) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The stored bytes from offset `start` to the end, in chunks of at most 1 MiB.
+        """The stored bytes from offset `start` to the end, in chunks of at most 1 MiB; none when it lies at the end or beyond.
 
+        MUST raise, and not end early, when it cannot go on.
         Raises `NotFound` when nothing is stored under `key` (on entering the context, or with the first chunk).
         """
         ...

@@ -76,6 +76,11 @@ class PluginInfo:
     failure: str = ""
 
 
+def is_kind(name: str) -> bool:
+    """Whether a kind of sink may be called so."""
+    return _KIND.fullmatch(name) is not None
+
+
 class Registry:
     """The plugins of one run.
 
@@ -325,7 +330,7 @@ def _require_sink_type(kind: Any) -> None:
     if not isinstance(kind, SinkType):
         raise PluginError(f"blinkarchive_sink_types gave {kind!r}, which is no SinkType")
     name: Any = kind.kind
-    if not (isinstance(name, str) and _KIND.fullmatch(name)):
+    if not (isinstance(name, str) and is_kind(name)):
         raise PluginError(f"{name!r} cannot name a kind of sink: use small letters, digits, - and _")
     options: Any = kind.options
     if not (isinstance(options, type) and getattr(getattr(options, "__dataclass_params__", None), "frozen", False)):

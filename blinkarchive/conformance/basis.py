@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 
 import pytest
@@ -21,7 +21,7 @@ UNTESTED = "blinkarchive untested"
 
 
 class Untestable(Exception):
-    """Raised by an author's `flip_a_stored_byte` or `take_away` to say why this kind of sink cannot do it."""
+    """Why a promise is not tested: raised by an author's `flip_a_stored_byte` or `take_away`, and for what was left out."""
 
 
 class Basis:
@@ -30,8 +30,15 @@ class Basis:
     BIG = 20 * 1024 * 1024
     """Bytes of a big clip."""
 
+    HUGE = 100 * 1024 * 1024
+    """Bytes of a huge clip. 0 leaves its case out, for a place that is slow to reach; the report then says so."""
+
     MANY = 300
-    """Objects of a long listing. More than a page of the store's own listing, if it has pages."""
+    """Objects of a listing."""
+
+    LONG = 1100
+    """Objects of a long listing: more than one page of the store's own listing, if it has pages; stores like 1,000 to a page.
+    0 leaves its case out, for a place that is slow to reach; the report then says so."""
 
     PATIENCE = 30.0
     """Seconds that one case may take."""
@@ -66,6 +73,17 @@ class Basis:
             'or let it raise `Untestable("why this cannot be done")`: the reason is shown in the report.',
             pytrace=False,
         )
+
+    @asynccontextmanager
+    async def taken_away(self, request: pytest.FixtureRequest) -> AsyncIterator[None]:
+        """The place is unreachable for as long as the block lasts, where the author can do that."""
+        with unless_untestable(request):
+            away = self.take_away()
+            await away.__aenter__()
+        try:
+            yield
+        finally:
+            await away.__aexit__(None, None, None)
 
     # -- what the cases share -----------------------------------------------------------------------------------------
 
@@ -122,6 +140,18 @@ class Basis:
             "writing under a temporary name that listings leave out, and giving the final name when all bytes are there",
         )
 
+    async def put_all(self, sink: Sink, keys: Iterable[Key], content: Content) -> None:
+        """Put the same content under many keys, some at a time."""
+        places = asyncio.Semaphore(16)
+
+        async def put(key: Key) -> None:
+            async with places:
+                await sink.put(key, content)
+
+        async with side_by_side() as group:
+            for key in keys:
+                group.create_task(put(key))
+
     async def put_again(self, sink: Sink, key: Key, content: Content) -> None:
         """Put what may be there already."""
         with suppress(AlreadyThere):
@@ -136,6 +166,12 @@ async def side_by_side() -> AsyncIterator[asyncio.TaskGroup]:
             yield group
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
+
+
+def unless_left_out(figure: str, value: int) -> None:
+    """Raise `Untestable` where the author has set a figure of the class to 0."""
+    if not value:
+        raise Untestable(f"left out by {figure} = 0")
 
 
 def broken(promised: str, happened: str, mended: str) -> BaseException:
@@ -194,6 +230,19 @@ def raising(kind: type[SinkError], what: str, mended: str) -> Iterator[None]:
     except Exception as error:
         raise broken(f"{what} raises {kind.__name__}", f"it raised {type(error).__name__}: {error}", mended) from error
     raise broken(f"{what} raises {kind.__name__}", "nothing was raised", mended)
+
+
+@contextmanager
+def telling(kind: type[SinkError], what: str, mended: str) -> Iterator[None]:
+    """The block may raise this error, and no other."""
+    try:
+        yield
+    except kind:
+        raise
+    except Exception as error:
+        raise broken(
+            f"{what} raises {kind.__name__} if anything", f"it raised {type(error).__name__}: {error}", mended
+        ) from error
 
 
 @contextmanager

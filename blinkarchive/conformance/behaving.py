@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,10 +22,11 @@ from blinkarchive.conformance.basis import (
     require,
     require_whole,
     side_by_side,
+    telling,
     unless_untestable,
 )
 from blinkarchive.conformance.content import MakeContent
-from blinkarchive.errors import NotFound, SinkUnavailable
+from blinkarchive.errors import NotFound, SinkError, SinkUnavailable
 from blinkarchive.interfaces import Sink
 from blinkarchive.model import Content, Key
 
@@ -35,6 +36,7 @@ KEY = Key("hall/2026/clip.mp4")
 CUTS = 12
 ROUNDS = 20
 SESSIONS = 10
+CUT_SHORT = "raising what the store says when it is away, also between two pages or chunks; an empty answer is not an end"
 FEW = 4
 """What libraries may open once and keep, beside what the test counts."""
 
@@ -83,10 +85,7 @@ class Behaving(Basis):
         mended = "translating what the store says when it is away, and answering `not there` only when the store said so"
         async with self.opened(open_sink) as sink:
             await sink.put(KEY, content)
-            with unless_untestable(request):
-                away = self.take_away()
-                await away.__aenter__()
-            try:
+            async with self.taken_away(request):
                 calls: Calls = {
                     "stat of an object": lambda: sink.stat(KEY),
                     "stat of what is not there": lambda: sink.stat(Key("nothing")),
@@ -98,8 +97,80 @@ class Behaving(Basis):
                 for what, call in calls.items():
                     with raising(SinkUnavailable, f"{what}, while the place cannot be reached,", mended):
                         await call()
-            finally:
-                await away.__aexit__(None, None, None)
+
+    async def test_an_outage_cuts_no_listing_short(
+        self, request: pytest.FixtureRequest, open_sink: OpenSink, make_content: MakeContent
+    ) -> None:
+        content = make_content(10)
+        keys = [Key(f"camera/{n % 3}/{n}.mp4") for n in range(self.MANY)]
+        async with self.opened(open_sink) as sink:
+            await self.put_all(sink, keys, content)
+            listing = aiter(sink.list())
+            listed = {(await anext(listing)).key}
+            async with self.taken_away(request):
+                try:
+                    with telling(SinkUnavailable, "a listing that an outage interrupts", CUT_SHORT):
+                        async for stored in listing:
+                            listed.add(stored.key)
+                except SinkUnavailable:
+                    return
+            require(
+                listed == {*keys},
+                "a listing that an outage interrupts raises SinkUnavailable, or gives every object: it never just ends",
+                f"it ended after {len(listed):,} of {len(keys):,} objects, as if there were no more",
+                CUT_SHORT,
+            )
+
+    async def test_an_outage_cuts_no_object_short(
+        self, request: pytest.FixtureRequest, open_sink: OpenSink, make_content: MakeContent
+    ) -> None:
+        content = make_content(self.BIG // 4)
+        async with self.opened(open_sink) as sink:
+            await sink.put(KEY, content)
+            async with sink.open(KEY) as chunks:
+                reading = aiter(chunks)
+                pieces = [await anext(reading)]
+                async with self.taken_away(request):
+                    try:
+                        with telling(SinkUnavailable, "reading an object, interrupted by an outage,", CUT_SHORT):
+                            pieces += [chunk async for chunk in reading]
+                    except SinkUnavailable:
+                        return
+            found, right = b"".join(pieces), content.path.read_bytes()
+            require(
+                found == right,
+                "reading that an outage interrupts raises SinkUnavailable, or gives all bytes: it never just ends",
+                f"it ended after {len(found):,} of {len(right):,} bytes, as if there were no more",
+                CUT_SHORT,
+            )
+
+    async def test_a_sink_that_stays_open_works_again_after_an_outage(
+        self, request: pytest.FixtureRequest, open_sink: OpenSink, make_content: MakeContent
+    ) -> None:
+        content = make_content(1000)
+        data = content.path.read_bytes()
+        async with self.opened(open_sink) as sink:
+            await sink.put(KEY, content)
+            async with self.taken_away(request):
+                calls: tuple[Callable[[], Awaitable[object]], ...] = (
+                    lambda: sink.stat(KEY),
+                    lambda: self.names(sink),
+                    lambda: sink.put(Key("new"), content),
+                    lambda: self.read(sink, KEY),
+                )
+                for call in calls:
+                    with suppress(SinkUnavailable):
+                        await call()
+            try:
+                await self.require_holds(sink, KEY, content, data)
+                await self.put_again(sink, Key("new"), content)
+                await self.require_holds(sink, Key("new"), content, data)
+            except SinkError as error:
+                raise broken(
+                    "SinkUnavailable says that the same call may succeed later: it does, once the place can be reached again",
+                    f"the place could be reached again, and the sink that had stayed open raised {type(error).__name__}: {error}",
+                    "connecting anew when a connection was lost, instead of keeping the dead one until the sink is closed",
+                ) from error
 
     async def test_after_an_outage_everything_is_there_again(
         self, request: pytest.FixtureRequest, open_sink: OpenSink, make_content: MakeContent
@@ -107,10 +178,9 @@ class Behaving(Basis):
         content = make_content(1000)
         async with self.opened(open_sink) as sink:
             await sink.put(KEY, content)
-            with unless_untestable(request):
-                async with self.take_away():
-                    with suppress(SinkUnavailable):
-                        await sink.put(Key("new"), content)
+            async with self.taken_away(request):
+                with suppress(SinkUnavailable):
+                    await sink.put(Key("new"), content)
         async with self.opened(open_sink) as sink:
             await self.require_holds(sink, KEY, content, content.path.read_bytes())
             await self.put_again(sink, Key("new"), content)
@@ -153,6 +223,44 @@ class Behaving(Basis):
                 await self._cancelled(sink.delete(Key("nothing")), pause, "delete", NotFound)
             await self.require_holds(sink, KEY, content, content.path.read_bytes())
 
+    async def test_whoever_is_cancelled_while_reading_or_listing_leaves_nothing_behind(
+        self, open_sink: OpenSink, make_content: MakeContent
+    ) -> None:
+        content = make_content(self.BIG // 4)
+        data = content.path.read_bytes()
+        keys = [KEY, *(Key(f"camera/{n}.mp4") for n in range(30))]
+        small = make_content(10)
+        async with self.opened(open_sink) as sink:
+            await sink.put(KEY, content)
+            await self.put_all(sink, keys[1:], small)
+            for steps in range(ROUNDS):
+                await self._cancelled_at(_steps_of(lambda: self._chunks(sink)), steps % 4, "reading")
+                await self._cancelled_at(_steps_of(sink.list), steps % 4, "listing")
+            await self.require_holds(sink, KEY, content, data)
+            listed = await self.names(sink)
+            require(
+                listed == sorted(keys),
+                "listings that were cancelled disturb no later one",
+                f"after them, a listing has {len(listed)} of {len(keys)} objects",
+                "keeping a listing's state in the listing, not in the sink",
+            )
+            await sink.delete(KEY)
+
+    async def _chunks(self, sink: Sink) -> AsyncIterator[object]:
+        async with sink.open(KEY) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _cancelled_at(
+        self, call: Callable[[asyncio.Event, int], Coroutine[object, object, None]], at: int, what: str
+    ) -> None:
+        """Cancel a walk while it waits for the item after the first so many. It must end at once, and as cancelled."""
+        arrived = asyncio.Event()
+        async with side_by_side() as group:
+            task = group.create_task(call(arrived, at))
+            await arrived.wait()
+            await self._end(task, what)
+
     async def _cancelled(
         self, call: Coroutine[object, object, object], pause: float, what: str, *may_raise: type[Exception]
     ) -> None:
@@ -160,21 +268,25 @@ class Behaving(Basis):
         async with side_by_side() as group:
             task = group.create_task(_caught(call, may_raise))
             await asyncio.sleep(pause)
-            if not task.cancel():
-                return
-            await asyncio.wait({task}, timeout=self.PROMPT)
-            if not task.done():
-                raise broken(
-                    f"{what} lets a cancellation through at once",
-                    f"it had not ended {self.PROMPT:g} s after it was cancelled",
-                    "not waiting for a thread or a reply on the way out; what must be tidied up can be tidied up there",
-                )
-            require(
-                task.cancelled(),
-                f"{what} lets a cancellation through",
-                "it was cancelled, and ended as if it had not been",
-                "raising asyncio.CancelledError again wherever it is caught, and never catching BaseException without that",
+            await self._end(task, what)
+
+    async def _end(self, task: asyncio.Task[None], what: str) -> None:
+        """Cancel a call. It must end at once, and as cancelled; unless it had ended before."""
+        if not task.cancel():
+            return
+        await asyncio.wait({task}, timeout=self.PROMPT)
+        if not task.done():
+            raise broken(
+                f"{what} lets a cancellation through at once",
+                f"it had not ended {self.PROMPT:g} s after it was cancelled",
+                "not waiting for a thread or a reply on the way out; what must be tidied up can be tidied up there",
             )
+        require(
+            task.cancelled(),
+            f"{what} lets a cancellation through",
+            "it was cancelled, and ended as if it had not been",
+            "raising asyncio.CancelledError again wherever it is caught, and never catching BaseException without that",
+        )
 
     # -- the event loop, and what is left open ------------------------------------------------------------------------
 
@@ -271,6 +383,24 @@ class Behaving(Basis):
 async def _caught(call: Coroutine[object, object, object], kinds: Sequence[type[Exception]]) -> None:
     with suppress(*kinds):
         await call
+
+
+def _steps_of(walk: Callable[[], AsyncIterator[object]]) -> Callable[[asyncio.Event, int], Coroutine[object, object, None]]:
+    """A walk that says when it is about to ask for the item after the first so many, or has come to its end before."""
+
+    async def steps(arrived: asyncio.Event, at: int) -> None:
+        try:
+            if not at:
+                arrived.set()
+            passed = 0
+            async for _item in walk():
+                passed += 1
+                if passed == at:
+                    arrived.set()
+        finally:
+            arrived.set()
+
+    return steps
 
 
 async def _longest_pause(call: Callable[[], Awaitable[object]]) -> float:

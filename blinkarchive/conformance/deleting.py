@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from blinkarchive.conformance.basis import Basis, OpenSink, raising, require
+from blinkarchive.conformance.basis import Basis, OpenSink, broken, raising, require
 from blinkarchive.conformance.content import MakeContent
-from blinkarchive.errors import NotFound
+from blinkarchive.errors import AlreadyThere, NotFound
 from blinkarchive.model import Key
 
 KEY = Key("attic/2026/clip.mp4")
@@ -60,5 +60,12 @@ class Deleting(Basis):
             await sink.put(KEY, make_content(1000))
             await sink.delete(KEY)
             content = make_content(2000)
-            await sink.put(KEY, content)
+            try:
+                await sink.put(KEY, content)
+            except AlreadyThere as error:
+                raise broken(
+                    "a key whose object was deleted is free again",
+                    f"a put under {KEY!r}, which was deleted, raised AlreadyThere",
+                    "looking for what is stored, not for what is remembered or marked as deleted",
+                ) from error
             await self.require_holds(sink, KEY, content, content.path.read_bytes())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from blinkarchive.conformance.basis import (
@@ -11,11 +13,14 @@ from blinkarchive.conformance.basis import (
     only_sink_errors,
     raising,
     require,
+    require_told,
     require_whole,
     side_by_side,
+    unless_left_out,
+    unless_untestable,
 )
 from blinkarchive.conformance.content import MakeContent
-from blinkarchive.errors import AlreadyThere, SinkError
+from blinkarchive.errors import AlreadyThere, NotFound, SinkError
 from blinkarchive.interfaces import Sink
 from blinkarchive.model import Content, Key
 
@@ -42,6 +47,8 @@ ODD_KEYS = {
     "no suffix": "clip",
     "deep": "/".join("abcdefghijklmnop") + "/clip.mp4",
     "a part of 255 bytes": f"long/{'x' * 251}.mp4",
+    "255 bytes of another script": f"{'車' * 85}/{'γ' * 125}x.mp4",
+    "dots and signs at both ends": "..a/-b-/_c_/...d/~e~",
     "1,024 bytes": "/".join(["y" * 200] * 4) + "/" + "z" * 220,
 }
 """Keys as the archive may make them: relative, printable, without any of \\ : * ? " < > |, no part longer than 255 bytes."""
@@ -85,6 +92,27 @@ class Putting(Basis):
         async with self.opened(open_sink) as sink:
             await sink.put(KEY, content)
             await self.require_holds(sink, KEY, content, content.path.read_bytes())
+
+    async def test_a_huge_content_is_stored_whole(
+        self, request: pytest.FixtureRequest, open_sink: OpenSink, make_content: MakeContent
+    ) -> None:
+        with unless_untestable(request):
+            unless_left_out("HUGE", self.HUGE)
+        content = make_content(self.HUGE)
+        async with self.opened(open_sink) as sink:
+            await sink.put(KEY, content)
+            require_told(await sink.stat(KEY), KEY, content)
+            digest, size = hashlib.sha256(), 0
+            async with sink.open(KEY) as chunks:
+                async for chunk in chunks:
+                    digest.update(chunk)
+                    size += len(chunk)
+            require(
+                (size, digest.hexdigest()) == (content.size, content.sha256),
+                "a content of any size is stored whole",
+                f"of {content.size:,} bytes, open gave {size:,}" + (", and not the same ones" if size == content.size else ""),
+                "sending what is too large for one request in parts, all of them, in their order",
+            )
 
     async def test_what_was_put_is_there_when_the_sink_is_opened_anew(
         self, open_sink: OpenSink, make_content: MakeContent
@@ -179,6 +207,59 @@ class Putting(Basis):
             await self.require_absent(sink, KEY, "its put failed")
             await sink.put(KEY, true)
             await self.require_holds(sink, KEY, true, true.path.read_bytes())
+
+    async def test_one_content_under_two_keys_is_two_objects(self, open_sink: OpenSink, make_content: MakeContent) -> None:
+        content = make_content(70_000)
+        other = Key(f"{KEY}.twin")
+        async with self.opened(open_sink) as sink:
+            await sink.put(KEY, content)
+            try:
+                await sink.put(other, content)
+            except AlreadyThere as error:
+                raise broken(
+                    "the same bytes under two keys are two objects",
+                    f"{KEY!r} was put, and the same content under {other!r} is taken for there already",
+                    "telling objects apart by their keys alone, whatever they hold",
+                ) from error
+            listed = await self.names(sink)
+            require(
+                listed == sorted([KEY, other]),
+                "the same bytes under two keys are two objects",
+                f"{KEY!r} and {other!r} were put, and {listed} is listed",
+                "telling objects apart by their keys alone, whatever they hold",
+            )
+            await sink.delete(KEY)
+            await self.require_absent(sink, KEY, "it was deleted")
+            require(
+                await sink.stat(other) is not None,
+                "the same bytes under two keys are two objects: to delete one leaves the other",
+                f"{KEY!r} was deleted, and {other!r} went with it",
+                "keeping shared bytes until the last key that needs them is gone, or not sharing any",
+            )
+            await self.require_holds(sink, other, content, content.path.read_bytes())
+
+    async def test_what_another_open_sink_does_is_seen_at_once(self, open_sink: OpenSink, make_content: MakeContent) -> None:
+        content = make_content(1000)
+        mended = "asking the store each time: another process may put and delete too, and what is remembered may be wrong by now"
+        async with self.opened(open_sink) as sink, self.opened(open_sink) as other:
+            await self.require_absent(sink, KEY, "nothing was put yet")
+            await other.put(KEY, content)
+            require(
+                await sink.stat(KEY) is not None and await self.names(sink) == [KEY],
+                "None means that an object is certainly not there, whoever put it",
+                "another open sink of the same place put an object, and stat or list did not show it",
+                mended,
+            )
+            await self.require_holds(sink, KEY, content, content.path.read_bytes())
+            await other.delete(KEY)
+            require(
+                await sink.stat(KEY) is None and await self.names(sink) == [],
+                "what stat and list tell comes from what is stored now",
+                "another open sink of the same place deleted an object, and stat or list still showed it",
+                mended,
+            )
+            with raising(NotFound, "opening what another open sink has deleted", mended):
+                await self.read(sink, KEY)
 
     async def test_a_content_that_is_gone_is_refused(self, open_sink: OpenSink, make_content: MakeContent) -> None:
         content = make_content(1000)

@@ -20,6 +20,8 @@ from blinkarchive.model import Key
 
 KEY = Key("garden/2026/05/02/clip.mp4")
 SIZE = 2_500_000
+BEYOND = "an offset at the end of an object, or beyond it, is one from which there are no bytes"
+BEYOND_MENDED = "knowing the size before asking for a range, or taking the store's answer (HTTP 416) for an end"
 
 
 class Reading(Basis):
@@ -49,6 +51,22 @@ class Reading(Basis):
             await sink.put(KEY, content)
             for start in (0, 1, 1000, 262_144, 1_048_577, SIZE - 1, SIZE):
                 require_same(await self.read(sink, KEY, start), content.path.read_bytes()[start:], f"open(start={start:,})")
+
+    async def test_beyond_the_end_there_is_nothing_to_read(self, open_sink: OpenSink, make_content: MakeContent) -> None:
+        async with self.opened(open_sink) as sink:
+            for size in (0, 1000):
+                key = Key(f"size/{size}.mp4")
+                await sink.put(key, make_content(size))
+                for start in (size, size + 1, size + 5_000_000):
+                    try:
+                        found = await self.read(sink, key, start)
+                    except Exception as error:
+                        raise broken(
+                            BEYOND, f"open(start={start:,}) raised {type(error).__name__}: {error}", BEYOND_MENDED
+                        ) from error
+                    require(not found, BEYOND, f"open(start={start:,}) gave {len(found):,} bytes", BEYOND_MENDED)
+            with raising(NotFound, "opening a key that does not exist, wherever to begin,", "looking for the object first"):
+                await self.read(sink, KEY, 1000)
 
     async def test_chunks_are_bytes_of_at_most_one_mebibyte(self, open_sink: OpenSink, make_content: MakeContent) -> None:
         async with self.opened(open_sink) as sink:

@@ -59,6 +59,8 @@ class House:
 
     folder: Path
     cloud: Running
+    #: The installed program; a test may have installed another.
+    command: Path = COMMAND
     environment: dict[str, str] = field(default_factory=dict)
     processes: list[asyncio.subprocess.Process] = field(default_factory=list)
 
@@ -92,7 +94,7 @@ class House:
     async def start(self, *arguments: str) -> asyncio.subprocess.Process:
         """Start the command."""
         process = await asyncio.create_subprocess_exec(
-            COMMAND,
+            self.command,
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

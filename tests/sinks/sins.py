@@ -105,6 +105,7 @@ class InnocentContract(SinkContract):
     """The contract for sinks in memory."""
 
     BIG = 4 * 1024 * 1024
+    HUGE = 6 * 1024 * 1024
     MANY = 150
     PATIENCE = 10.0
     sink: type[Innocent] = Innocent
@@ -255,6 +256,75 @@ class FlipsABitOfBigOnes(Innocent):
         return data
 
 
+@caught_by("test_a_huge_content_is_stored_whole")
+class SendsNoMoreThanSomeParts(Innocent):
+    async def fetched(self, content: Content) -> bytearray:
+        return (await super().fetched(content))[: 5 * 1024 * 1024]
+
+
+@caught_by("test_a_huge_content_is_stored_whole")
+class SendsTheLastPartTwice(Innocent):
+    async def fetched(self, content: Content) -> bytearray:
+        data = await super().fetched(content)
+        part = 1024 * 1024
+        if len(data) > 5 * part:
+            data[-2 * part : -part] = data[-part:]
+        return data
+
+
+@caught_by("test_one_content_under_two_keys_is_two_objects")
+class DeletesSharedBytes(Innocent):
+    async def delete(self, key: Key) -> None:
+        data = self.objects.get(self.named(key))
+        await super().delete(key)
+        for name in [name for name, other in self.objects.items() if other == data]:
+            del self.objects[name]
+
+
+@caught_by("test_one_content_under_two_keys_is_two_objects")
+class KnowsObjectsByTheirBytes(Innocent):
+    async def put(self, key: Key, content: Content) -> None:
+        if await self.fetched(content) in self.objects.values():
+            raise AlreadyThere(key)
+        await super().put(key, content)
+
+
+@caught_by("test_what_another_open_sink_does_is_seen_at_once")
+class RemembersWhatIsNotThere(Innocent):
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.absent: set[Key] = set()
+
+    async def put(self, key: Key, content: Content) -> None:
+        self.absent.discard(key)
+        await super().put(key, content)
+
+    async def stat(self, key: Key) -> Stored | None:
+        if key in self.absent:
+            return None
+        stored = await super().stat(key)
+        if stored is None:
+            self.absent.add(key)
+        return stored
+
+
+@caught_by("test_what_another_open_sink_does_is_seen_at_once")
+class RemembersWhatWasThere(Innocent):
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.known: dict[Key, Stored] = {}
+
+    async def stat(self, key: Key) -> Stored | None:
+        stored = self.known.get(key) or await super().stat(key)
+        if stored is not None:
+            self.known[key] = stored
+        return stored
+
+    async def delete(self, key: Key) -> None:
+        self.known.pop(key, None)
+        await super().delete(key)
+
+
 @caught_by("test_an_empty_content_can_be_put")
 class StoresNoEmptyOnes(Innocent):
     async def put(self, key: Key, content: Content) -> None:
@@ -294,6 +364,24 @@ class MovesTheContent(Innocent):
         content.path.rename(content.path.with_suffix(".moved"))
 
 
+@caught_by("test_a_content_that_is_gone_is_refused")
+class StoresNothingForWhatIsGone(Innocent):
+    async def fetched(self, content: Content) -> bytearray:
+        return await super().fetched(content) if content.path.exists() else bytearray()
+
+
+@caught_by("test_puts_of_many_keys_at_once_are_all_stored")
+class HasOneBuffer(Innocent):
+    buffer = bytearray()
+
+    async def put(self, key: Key, content: Content) -> None:
+        self.buffer = await self.fetched(content)
+        await asyncio.sleep(0)
+        if self.named(key) in self.objects:
+            raise AlreadyThere(key)
+        self.objects[key] = self.buffer
+
+
 # -- sins with keys
 
 
@@ -307,6 +395,18 @@ class FlattensNames(Innocent):
 class NormalisesLetters(Innocent):
     def named(self, key: Key) -> Key:
         return Key(unicodedata.normalize("NFC", super().named(key)))
+
+
+@caught_by("test_odd_keys_are_kept_exactly")
+class CutsLongNames(Innocent):
+    def named(self, key: Key) -> Key:
+        return Key("/".join(part.encode()[:200].decode(errors="ignore") for part in super().named(key).split("/")))
+
+
+@caught_by("test_odd_keys_are_kept_exactly")
+class StripsSigns(Innocent):
+    def named(self, key: Key) -> Key:
+        return Key("/".join(part.strip("-_~") or part for part in super().named(key).split("/")))
 
 
 @caught_by("test_a_hostile_key_is_refused_or_kept_exactly")
@@ -339,6 +439,38 @@ class EchoesWhatWasPut(Innocent):
         return self.said.get(key) if key in self.objects else None
 
 
+@caught_by("test_stat_of_what_is_not_there_is_none")
+class FindsWhatBeginsLikeIt(Innocent):
+    async def stat(self, key: Key) -> Stored | None:
+        nearest = next((name for name in self.objects if name.startswith(key)), key)
+        return await super().stat(nearest)
+
+
+@caught_by("test_many_may_read_at_once")
+class ReadsWhereTheLastOneWas(Innocent):
+    at = 0
+
+    async def pieces(self, data: bytearray, start: int) -> AsyncIterator[bytes]:
+        self.at = start
+        while self.at < len(data):
+            await asyncio.sleep(0)
+            yield bytes(data[self.at : self.at + PIECE])
+            self.at += PIECE
+
+
+@caught_by("test_a_reader_may_leave_early")
+class KeepsItsTurnWhenAReaderLeaves(Innocent):
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.turn = asyncio.Lock()
+
+    async def pieces(self, data: bytearray, start: int) -> AsyncIterator[bytes]:
+        await self.turn.acquire()
+        async for piece in super().pieces(data, start):
+            yield piece
+        self.turn.release()
+
+
 @caught_by("test_opening_what_is_not_there_says_so")
 class GivesNothingForWhatIsNotThere(Innocent):
     @asynccontextmanager
@@ -358,7 +490,50 @@ class GivesItAllAtOnce(Innocent):
         yield bytes(data[start:])
 
 
+@caught_by("test_beyond_the_end_there_is_nothing_to_read")
+class ChokesBeyondTheEnd(Innocent):
+    def pieces(self, data: bytearray, start: int) -> AsyncIterator[bytes]:
+        if start > len(data):
+            raise SinkError("HTTP 416")
+        return super().pieces(data, start)
+
+
+@caught_by("test_beyond_the_end_there_is_nothing_to_read")
+class GivesItAllBeyondTheEnd(Innocent):
+    def pieces(self, data: bytearray, start: int) -> AsyncIterator[bytes]:
+        return super().pieces(data, start if start <= len(data) else 0)
+
+
+@caught_by("test_beyond_the_end_there_is_nothing_to_read")
+class LooksForNothingFromAnOffset(Innocent):
+    @asynccontextmanager
+    async def open(self, key: Key, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+        if start and self.named(key) not in self.objects:
+            yield self.pieces(bytearray(), 0)
+            return
+        async with super().open(key, start) as pieces:
+            yield pieces
+
+
 # -- sins of list and delete
+
+
+@caught_by("test_a_long_listing_has_every_object_once")
+class ListsAThousand(Innocent):
+    async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
+        listed = 0
+        async for stored in super().list(prefix):
+            if listed < 1000:
+                yield stored
+            listed += 1
+
+
+@caught_by("test_a_listing_tells_sizes")
+class ListsNoEmptyOnes(Innocent):
+    async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
+        async for stored in super().list(prefix):
+            if stored.size:
+                yield stored
 
 
 @caught_by("test_a_listing_has_every_object_once")
@@ -410,6 +585,79 @@ class ListsByPosition(Innocent):
             await asyncio.sleep(0)
 
 
+@caught_by("test_an_empty_sink_lists_nothing")
+class ListsWhatItKeepsForItself(Innocent):
+    async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
+        yield Stored(key=Key(".lock"), size=0)
+        async for stored in super().list(prefix):
+            yield stored
+
+
+@caught_by("test_two_may_list_at_once")
+class HasOneListing(Innocent):
+    async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
+        self.rest = [name for name in self.objects if self.chosen(name, prefix)]
+        while self.rest:
+            name = self.rest.pop()
+            await asyncio.sleep(0)
+            yield Stored(key=name, size=len(self.objects[name]))
+
+
+@caught_by("test_a_listing_may_be_left_early")
+class KeepsItsTurnWhenAListingIsLeft(Innocent):
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.turn = asyncio.Lock()
+
+    async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
+        await self.turn.acquire()
+        async for stored in super().list(prefix):
+            yield stored
+        self.turn.release()
+
+
+@caught_by("test_a_deleted_object_is_gone")
+class ForgetsUntilItIsOpenedAgain(Innocent):
+    def __init__(self, place: Place) -> None:
+        super().__init__(Place(objects=dict(place.objects), reachable=place.reachable))
+        self.beneath = place
+
+    async def put(self, key: Key, content: Content) -> None:
+        await super().put(key, content)
+        self.beneath.objects[key] = self.objects[key]
+
+
+@caught_by("test_a_deleted_key_can_be_put_again")
+class BuriesKeys(Innocent):
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.buried: set[Key] = set()
+
+    async def put(self, key: Key, content: Content) -> None:
+        if key in self.buried:
+            raise AlreadyThere(key)
+        await super().put(key, content)
+
+    async def delete(self, key: Key) -> None:
+        await super().delete(key)
+        self.buried.add(key)
+
+
+@caught_by("test_deleting_what_never_was_says_not_found")
+class DeletesWhatNeverWas(Innocent):
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.known: set[Key] = set()
+
+    async def put(self, key: Key, content: Content) -> None:
+        await super().put(key, content)
+        self.known.add(key)
+
+    async def delete(self, key: Key) -> None:
+        if key in self.known:
+            await super().delete(key)
+
+
 @caught_by("test_deleting_touches_no_other_object")
 class DeletesByPrefix(Innocent):
     async def delete(self, key: Key) -> None:
@@ -456,6 +704,71 @@ class ForgetsAfterAnOutage(Innocent):
         if not self.place.reachable:
             self.place.objects.clear()
         await super().put(key, content)
+
+
+@caught_by("test_an_outage_cuts_no_listing_short")
+class EndsAListingInAnOutage(Innocent):
+    async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
+        with contextlib.suppress(SinkUnavailable):
+            async for stored in super().list(prefix):
+                yield stored
+
+
+@caught_by("test_an_outage_cuts_no_listing_short")
+class RaisesWhatItGetsWhileListing(Innocent):
+    async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
+        try:
+            async for stored in super().list(prefix):
+                yield stored
+        except SinkUnavailable as error:
+            raise ConnectionError("reset by peer") from error
+
+
+@caught_by("test_an_outage_cuts_no_object_short")
+class EndsAnObjectInAnOutage(Innocent):
+    async def pieces(self, data: bytearray, start: int) -> AsyncIterator[bytes]:
+        async for piece in super().pieces(data, start):
+            if not self.place.reachable:
+                return
+            yield piece
+
+
+@caught_by("test_a_sink_that_stays_open_works_again_after_an_outage")
+class KeepsADeadConnection(Innocent):
+    dead = False
+
+    @property
+    def objects(self) -> dict[Key, bytearray]:
+        self.dead = self.dead or not self.place.reachable
+        if self.dead:
+            raise SinkUnavailable("the connection is closed")
+        return self.place.objects
+
+
+@caught_by("test_whoever_is_cancelled_while_reading_or_listing_leaves_nothing_behind")
+class EndsAnObjectWhenCancelledHalfWay(Innocent):
+    async def pieces(self, data: bytearray, start: int) -> AsyncIterator[bytes]:
+        began = False
+        try:
+            async for piece in super().pieces(data, start):
+                yield piece
+                began = True
+        except asyncio.CancelledError:
+            if not began:
+                raise
+
+
+@caught_by("test_whoever_is_cancelled_while_reading_or_listing_leaves_nothing_behind")
+class KeepsItsTurnWhenCancelled(Innocent):
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.turn = asyncio.Lock()
+
+    async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
+        await self.turn.acquire()
+        async for stored in super().list(prefix):
+            yield stored
+        self.turn.release()
 
 
 @caught_by("test_every_call_lets_a_cancellation_through")

@@ -1,4 +1,4 @@
-"""What docs/writing-a-sink.md shows works as it stands: it is installed from the page, loaded, and run through the kit."""
+"""What docs/writing-a-sink.md shows works as it stands. Its commands are run by tests/acceptance/test_new_plugin.py."""
 
 from __future__ import annotations
 
@@ -12,38 +12,37 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "writing-a-sink.md"
-BLOCK = re.compile(r"^```(?:python|toml)\n# (\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+from blinkarchive import starter
+from blinkarchive.config import load
+from blinkarchive.conformance import SinkContract
+from blinkarchive.registry import RESERVED
+from tests.sinks.page import PAGE, blocks, commands, configs
+
+LISTENER = "blinkarchive_tally.py"
+LISTENERS_POINT = "pyproject.toml of the listener"
 
 LOAD = """
 import json
 from blinkarchive.registry import Registry
-registry = Registry.load({"sqlite"}, also=["tally"])
+registry = Registry.load(also=["tally"])
 print(json.dumps({
-    info.name: [info.kind, info.distribution, info.version, [option.name for option in info.options], info.hooks, info.failure]
-    for info in registry.plugins() if info.distribution != "blinkarchive"
+    info.name: [info.kind, info.distribution, info.version, info.hooks, info.failure]
+    for info in registry.plugins() if info.hooks
 }))
 """
 
 
 @pytest.fixture
-def files() -> dict[str, str]:
-    """The files that the page shows, by the name in their first line."""
-    return dict(BLOCK.findall(PAGE.read_text()))
-
-
-@pytest.fixture
-def site(tmp_path: Path, files: dict[str, str]) -> Path:
-    """The page's package, installed as its pyproject.toml says; and its listener."""
-    project = tomllib.loads(files["pyproject.toml"])["project"]
-    points = {**project["entry-points"]["blinkarchive"], "tally": "blinkarchive_tally"}
-    info = tmp_path / f"blinkarchive_sqlite-{project['version']}.dist-info"
+def site(tmp_path: Path) -> Path:
+    """The page's listener, installed as the page says."""
+    [text] = [block.text for block in blocks() if block.file == LISTENER]
+    [project] = [tomllib.loads(block.text)["project"] for block in blocks() if block.file == LISTENERS_POINT]
+    (tmp_path / LISTENER).write_text(text)
+    info = tmp_path / "tally-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tally\nVersion: 1.0\n")
+    points = project["entry-points"]["blinkarchive"]
     (info / "entry_points.txt").write_text("[blinkarchive]\n" + "".join(f"{name} = {to}\n" for name, to in points.items()))
-    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error\n")
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
     return tmp_path
 
 
@@ -54,28 +53,56 @@ def run(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_sink_of_the_page_is_found_by_its_entry_point(site: Path) -> None:
+def test_what_the_page_shows_of_the_project_is_what_is_written() -> None:
+    texts = starter.project(starter.Named("attic"))
+    shown = [block for block in blocks() if block.file and block.file not in (LISTENER, LISTENERS_POINT)]
+    assert len(shown) >= 7
+    for block in shown:
+        assert block.text in texts[block.file], f"{block.file} has changed, and the page shows what it was"
+
+
+def test_every_file_of_the_project_is_explained() -> None:
+    rows = "\n".join(line.split("|")[1] for line in PAGE.read_text().splitlines() if line.startswith("| `"))
+    assert [path for path in starter.project(starter.Named("attic")) if f"`{path}`" not in rows] == []
+
+
+def test_every_block_of_the_page_is_run_by_a_test() -> None:
+    assert {block.language for block in blocks()} == {"console", "python", "toml"}
+    assert all(block.file for block in blocks() if block.language == "python")
+    assert len(blocks()) * 2 == len(re.findall(r"^ *```", PAGE.read_text(), re.MULTILINE))
+    assert commands()[0] == "blinkarchive plugins new attic", "the page begins with it"
+    assert len(configs()) == 2  # of the sink, in the acceptance test; of the listener, below
+
+
+def test_the_listener_of_the_page_is_found_by_its_entry_point(site: Path) -> None:
     done = run(site, "-c", LOAD)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
-        "sqlite": ["sqlite", "blinkarchive-sqlite", "1.0", ["path"], ["blinkarchive_sink_types"], ""],
-        "tally": ["", "blinkarchive-sqlite", "1.0", [], ["blinkarchive_clip_stored", "blinkarchive_run_finished"], ""],
+        "tally": ["", "tally", "1.0", ["blinkarchive_clip_stored", "blinkarchive_run_finished"], ""],
     }
 
 
-@pytest.mark.timeout(300)  # a whole kit in a process of its own, on a database that flushes after every step
-def test_the_sink_of_the_page_keeps_the_contract(site: Path) -> None:
-    done = run(site, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_blinkarchive_sqlite.py")
+def test_the_listener_of_the_page_is_loaded_by_the_config_of_the_page(tmp_path: Path) -> None:
+    file = tmp_path / "blinkarchive.toml"
+    file.write_text(configs()[1])
+    assert list(load(file, {}).plugins.load) == ["tally"]
+
+
+def test_the_listener_of_the_page_is_typed(site: Path) -> None:
+    done = run(site, "-m", "mypy", "--strict", "--cache-dir", os.devnull, LISTENER)
     assert done.returncode == 0, done.stdout
-    assert re.search(r"^\d{2} passed in", done.stdout, re.MULTILINE), done.stdout
 
 
-def test_the_code_of_the_page_is_typed(site: Path) -> None:
-    done = run(site, "-m", "mypy", "--strict", "--cache-dir", os.devnull, "blinkarchive_sqlite.py", "blinkarchive_tally.py")
-    assert done.returncode == 0, done.stdout
+def test_the_reserved_keys_are_told() -> None:
+    for told in (
+        PAGE.read_text(),
+        *(text for path, text in starter.project(starter.Named("attic")).items() if "sink.py" in path),
+    ):
+        assert [key for key in RESERVED if f"`{key}`" not in told] == []
 
 
-def test_every_block_of_the_page_with_a_name_is_used(files: dict[str, str]) -> None:
-    assert sorted(files) == ["blinkarchive_sqlite.py", "blinkarchive_tally.py", "pyproject.toml", "test_blinkarchive_sqlite.py"]
-    shown = re.findall(r"^```python$", PAGE.read_text(), re.MULTILINE)
-    assert len(shown) == len([name for name in files if name.endswith(".py")])
+def test_the_figures_of_the_kit_are_told() -> None:
+    figures = [name for name in dir(SinkContract) if name.isupper()]
+    told = "\n".join(line.split("|")[1] for line in PAGE.read_text().splitlines() if line.startswith("| `"))
+    assert len(figures) >= 7
+    assert [name for name in figures if f"`{name}`" not in told] == []

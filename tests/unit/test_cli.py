@@ -412,6 +412,58 @@ class TestPluginsAndDoctor:
         assert (disk["kind"], disk["failure"]) == ("disk", "")
         assert "path" in [option["name"] for option in disk["options"]]
 
+    def test_plugins_new_writes_a_project_and_says_what_is_next(self, call: Call, tmp_path: Path) -> None:
+        folder = tmp_path / "my projects" / "attic"
+        said = call("plugins", "new", "attic", "--dir", folder)
+        assert said.code == Exit.DONE
+        assert said.out.splitlines() == sorted(str(path) for path in folder.rglob("*") if path.is_file())
+        assert said.err.splitlines()[1:] == [
+            f"  cd '{folder}'",
+            "  python -m pip install -e . pytest pytest-asyncio",
+            "  python -m pytest",
+        ]
+        quiet = call("-q", "plugins", "new", "attic", "--dir", tmp_path / "other")
+        assert (quiet.code, quiet.err) == (Exit.DONE, "")
+
+    def test_plugins_new_writes_to_a_folder_of_the_packages_name(
+        self, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        said = call("plugins", "new", "my_attic", "--json")
+        assert (said.code, said.err) == (Exit.DONE, "")
+        assert said.json["folder"] == str(tmp_path / "blinkarchive-my-attic")
+        assert (tmp_path / "blinkarchive-my-attic" / "blinkarchive_my_attic" / "sink.py").is_file()
+        assert "pyproject.toml" in said.json["files"]
+        assert len(said.json["next"]) == 3
+
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            (("new",), "new needs a name"),
+            (("new", "disk"), "'disk' is a sink that ships with blinkarchive"),
+            (("new", "class"), "'class' is a word of Python"),
+            (("new", "Attic"), "use small letters"),
+            (("new", "attic", "attic2"), "unexpected extra argument"),
+            (("make", "attic"), "'make' is not 'new'"),
+            (("--dir", "x"), "--dir belongs to `plugins new NAME`"),
+        ],
+    )
+    def test_plugins_refuses_what_makes_no_sense_and_writes_nothing(
+        self, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], told: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        said = call("plugins", *arguments)
+        assert (said.code, said.out) == (Exit.USAGE, "")
+        assert told in said.err
+        assert list(tmp_path.iterdir()) == []
+
+    def test_plugins_new_touches_no_folder_that_holds_something(self, call: Call, tmp_path: Path) -> None:
+        (tmp_path / "mine").write_text("mine")
+        said = call("plugins", "new", "attic", "--dir", tmp_path)
+        assert (said.code, said.out) == (Exit.USAGE, "")
+        assert "is not empty, and was not touched" in said.err
+        assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
     def test_a_clock_that_is_off_fails(self) -> None:
         assert doctor.clock(timedelta(seconds=5)).verdict is doctor.Verdict.OK
         assert doctor.clock(timedelta(minutes=5)).verdict is doctor.Verdict.FAIL
