@@ -328,7 +328,7 @@ class RcloneSink:
             seen: set[str] = set()
             folder = folders.pop()
             entries = await self._entries(folder)
-            for entry in await self._second_look(folder) if entries is None else entries:
+            for entry in entries or await self._second_look(folder, entries):
                 path = str(entry["Path"])
                 if path in seen:  # some remotes hold two objects of one name
                     continue
@@ -362,18 +362,22 @@ class RcloneSink:
         found = told["item"]
         return found if isinstance(found, dict) else None
 
-    async def _second_look(self, folder: str) -> Sequence[Mapping[str, Any]]:
-        """What is in a folder that was said to be missing: some servers say so of one in which something is just being renamed.
+    async def _second_look(self, folder: str, first: Sequence[Mapping[str, Any]] | None) -> Sequence[Mapping[str, Any]]:
+        """What is in a folder that was said to be missing, or empty: some servers say so of one that is just written to.
 
-        That it went away is believed when the folder above it has it no more.
+        That it went away is believed when the folder above it has it no more; that it is empty, when it is so twice in a row.
         """
-        for _ in range(_LOOKS):
+        for _ in range(_LOOKS if folder else 0):
             above = await self._entries(folder_of(folder)) or ()
             if not any(entry["IsDir"] and entry["Path"] == folder for entry in above):
                 return ()
-            if (entries := await self._entries(folder)) is not None:
-                return entries
-        raise SinkUnavailable(f"{self._where}: {folder} is listed as a folder, and then said to be missing")
+            again = await self._entries(folder)
+            if again or (again is not None and first is not None):
+                return again
+            first = again
+        if first is None:
+            raise SinkUnavailable(f"{self._where}: {folder} is listed as a folder, and then said to be missing")
+        return first
 
     async def _entries(self, folder: str) -> Sequence[Mapping[str, Any]] | None:
         """What is in a folder; None when there is no such folder, while the remote's own is there."""

@@ -646,6 +646,25 @@ async def test_a_folder_that_a_server_forgets_for_a_moment_is_not_taken_for_gone
             await names(sink)
 
 
+async def test_a_folder_that_a_server_shows_empty_for_a_moment_is_not_taken_for_empty(
+    options: RcloneOptions, make_content: MakeContent, folder: Path
+) -> None:
+    class Blinking(Keeper):
+        times = 0
+
+        async def call(self, what: str, given: Mapping[str, object]) -> Mapping[str, Any]:
+            if what == "operations/list" and given["remote"] == "a" and type(self).times:
+                type(self).times -= 1
+                return {"list": []}
+            return await super().call(what, given)
+
+    async with open_rclone(options, keeping=Blinking) as sink:
+        await sink.put(Key("a/clip.mp4"), make_content(10))
+        (folder / "truly empty").mkdir()
+        Blinking.times = 1
+        assert await names(sink) == ["a/clip.mp4"]
+
+
 async def test_many_puts_keep_their_hashes_whatever_the_number_at_a_time(
     folder: Path, config: Path, make_content: MakeContent
 ) -> None:

@@ -78,6 +78,9 @@ class TestEncryptedFolder(RcloneContract):
 class Served(RcloneContract):
     """A folder that is served by another rclone."""
 
+    PATIENCE = 120.0  # a put over these is a dozen requests, each a message between three processes
+    pytestmark = pytest.mark.timeout(150)
+
     kind: str
     flags: tuple[str, ...] = ()
     server: Server
