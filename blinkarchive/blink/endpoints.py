@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
 from blinkarchive.errors import ConfigError, ForeignHost
+from blinkarchive.loopback import is_this_machine
 
 _TIER = re.compile(r"[a-z0-9]{1,8}")
 _HOST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
@@ -90,18 +90,9 @@ def own_origin(address: str, key: str) -> Origin:
         raise refuse("an address ends after its host and port")
     if port == 0 or not (_HOST_NAME.fullmatch(host) or ":" in host):
         raise refuse("an address names a host, and no dot follows it")
-    if parts.scheme == "http" and not _is_this_machine(host):
+    if parts.scheme == "http" and not is_this_machine(host):
         raise refuse("plain http is for this machine alone (127.0.0.1, ::1, localhost); use https")
     return Origin(scheme=parts.scheme, host=host, port=port or _DEFAULT_PORTS[parts.scheme])
-
-
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def target_on(origin: Origin, address: str) -> str:

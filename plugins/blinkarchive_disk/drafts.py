@@ -9,8 +9,8 @@ from pathlib import Path
 
 from blinkarchive import SinkError, SinkUnavailable
 from blinkarchive.files import Files
+from blinkarchive.keys import draft_name, is_draft
 from blinkarchive_disk.folder import Folder
-from blinkarchive_disk.names import draft_name, is_draft
 
 ABANDONED_AFTER = 24 * 3600.0
 """Seconds after which a draft is taken for abandoned, where a file system has no locks to ask."""

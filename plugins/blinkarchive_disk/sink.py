@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from blinkarchive import ConfigError, Content, Key, Sink, Stored
 from blinkarchive.files import Files
-from blinkarchive_disk.names import size_of
+from blinkarchive.threads import Steps
+from blinkarchive_disk.sizes import size_of
 from blinkarchive_disk.store import Store
 
 T = TypeVar("T")
@@ -79,7 +80,7 @@ class DiskSink:
     @asynccontextmanager
     async def open(self, key: Key, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
         """The stored bytes: see `Sink.open`. A missing object shows with the first chunk."""
-        steps = _Steps(self._pool, self._store.read(key, start))
+        steps = Steps(self._pool, self._store.read(key, start))
         try:
             yield steps
         finally:
@@ -87,7 +88,7 @@ class DiskSink:
 
     async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
         """What is stored, folder by folder: see `Sink.list`. Symbolic links are not followed, and one to a folder is an error."""
-        steps = _Steps(self._pool, self._store.walk(prefix))
+        steps = Steps(self._pool, self._store.walk(prefix))
         try:
             async for page in steps:
                 for stored in page:
@@ -105,39 +106,6 @@ class DiskSink:
             return await asyncio.wrap_future(self._pool.submit(work, stop))
         finally:
             stop.set()
-
-
-class _Steps(Generic[T]):
-    """A generator that blocks, taken step by step in worker threads."""
-
-    def __init__(self, pool: ThreadPoolExecutor, generator: Generator[T, None, None]) -> None:
-        self._pool = pool
-        self._generator = generator
-        self._step: Future[T | _End] | None = None
-
-    def __aiter__(self) -> _Steps[T]:
-        return self
-
-    async def __anext__(self) -> T:
-        self._step = self._pool.submit(next, self._generator, _END)
-        item = await asyncio.wrap_future(self._step)
-        if isinstance(item, _End):
-            raise StopAsyncIteration
-        return item
-
-    def close(self) -> None:
-        """Close the generator: at once, or right after a step that still runs because its waiter was cancelled."""
-        if self._step is None:
-            self._generator.close()
-        else:
-            self._step.add_done_callback(lambda _step: self._generator.close())
-
-
-class _End:
-    """Stands for the end of a generator, as a thread cannot hand over a `StopIteration`."""
-
-
-_END = _End()
 
 
 def _umask() -> int:

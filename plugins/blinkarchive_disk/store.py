@@ -12,10 +12,11 @@ from pathlib import Path
 from threading import Event, local
 
 from blinkarchive import AlreadyThere, Content, Key, NotFound, SinkError, SinkFull, SinkUnavailable, Stored
+from blinkarchive.contents import opened, reading
 from blinkarchive.files import Files
+from blinkarchive.keys import parts_of, why_not
 from blinkarchive_disk.drafts import draft_in, sweep
 from blinkarchive_disk.folder import Folder, OpenFolders, entered
-from blinkarchive_disk.names import parts_of, why_not
 from blinkarchive_disk.renaming import rename_new
 from blinkarchive_disk.telling import told, where_folders_can_be_synced
 
@@ -98,7 +99,7 @@ class Store:
     def put(self, key: Key, content: Content, stop: Event) -> None:
         """Store a content under a key: whole or not at all, durable on return, nothing overwritten."""
         *folders, name = parts_of(key)
-        with told(self._path / key), _opened(content) as (source, file):
+        with told(self._path / key), opened(content) as (source, file):
             held = self._held()
             if (short := self._short_of_room(held.root, content.size)) and not self._is_taken(held, folders, name):
                 raise SinkFull(short)
@@ -372,29 +373,6 @@ def _go_on(stop: Event) -> None:
         raise Abandoned
 
 
-@contextmanager
-def _opened(content: Content) -> Iterator[tuple[int, os.stat_result]]:
-    """The content's file and what it is, found to be as long as it is said to be."""
-    with _reading(content):
-        source = os.open(content.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        found = os.fstat(source)
-        if not stat.S_ISREG(found.st_mode) or found.st_size != content.size:
-            raise SinkError(f"{content.path}: not a file of {content.size:,} bytes, as it should be, but of {found.st_size:,}")
-        yield source, found
-    finally:
-        os.close(source)
-
-
 def _read(source: int, content: Content) -> bytes:
-    with _reading(content):
+    with reading(content):
         return os.read(source, CHUNK)
-
-
-@contextmanager
-def _reading(content: Content) -> Iterator[None]:
-    """What goes wrong with the content's file is not the sink's fault, and must not look like it."""
-    try:
-        yield
-    except OSError as error:
-        raise SinkError(f"{content.path} cannot be read, so it cannot be stored: {error.strerror}") from error

@@ -3,14 +3,9 @@
 import re
 import secrets
 import time
-import unicodedata
 from collections.abc import Sequence
 
-from blinkarchive import BadKey
-
-LONGEST_PART = 255
-LONGEST_KEY = 1024
-"""In bytes of UTF-8: what every file system takes, and what object stores take."""
+from blinkarchive import keys
 
 ABANDONED_AFTER = 24 * 3600.0
 """Seconds after which a draft is taken for a killed run's. The time it was begun is in its name, as clocks of remotes differ."""
@@ -39,26 +34,12 @@ def is_abandoned(name: str, now: float) -> bool:
 
 def why_not(part: str) -> str:
     """Why a name cannot stand between the slashes of a key; "" when it can."""
-    if part in ("", ".", ".."):
-        return "it has an empty part, or one that is only dots"
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in part):
-        return "it has a control character, or one that cannot be written as UTF-8"
-    if len(part.encode()) > LONGEST_PART:
-        return f"a part of it is longer than {LONGEST_PART} bytes"
-    if is_draft(part):
-        return "that is how drafts are called here"
-    return ""
+    return keys.why_not(part, is_draft)
 
 
 def parts_of(key: str) -> tuple[str, ...]:
     """The parts of a key: the folders, then the name. Raises `BadKey`."""
-    parts = tuple(key.split("/"))
-    for part in parts:
-        if reason := why_not(part):
-            raise BadKey(f"{key!r} cannot be a key: {reason}")
-    if len(key.encode()) > LONGEST_KEY:
-        raise BadKey(f"{key!r} cannot be a key: it is longer than {LONGEST_KEY} bytes")
-    return parts
+    return keys.parts_of(key, is_draft)
 
 
 def folder_of(key: str) -> str:

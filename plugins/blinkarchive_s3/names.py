@@ -1,11 +1,9 @@
 """Which names a bucket takes: keys, their types, and what the probe keeps for itself."""
 
 import re
-import unicodedata
 
-from blinkarchive import BadKey
+from blinkarchive import BadKey, keys
 
-LONGEST_PART = 255
 LONGEST_NAME = 1024
 """In bytes of UTF-8; the folder of the sink counts."""
 
@@ -48,13 +46,9 @@ def type_of(key: str) -> str:
 
 
 def _why_not(key: str, folder: str) -> str:
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
-        return "it has a control character, or one that cannot be written as UTF-8"
-    parts = key.split("/")
-    if any(part in ("", ".", "..") for part in parts):
-        return "it has an empty part, or one that is only dots"
-    if any(len(part.encode()) > LONGEST_PART for part in parts):
-        return f"a part of it is longer than {LONGEST_PART} bytes"
+    for part in key.split("/"):
+        if reason := keys.why_not(part, lambda _: False):  # a put is whole or nothing: there are no drafts
+            return reason
     if len((folder + key).encode()) > LONGEST_NAME:
         return f"with the prefix it is longer than {LONGEST_NAME} bytes"
     return "that is how probes are called here" if key in (PROBE, WRONG_PROBE) else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 from blinkarchive import BadKey, ConfigError
 from blinkarchive.convert import SecretRef
+from blinkarchive.loopback import is_this_machine
 from blinkarchive_s3.names import check
 
 StorageClass = Literal["STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "REDUCED_REDUNDANCY"]
@@ -119,14 +119,5 @@ def check_address(url: str) -> None:
         raise ConfigError("endpoint_url must not hold a name or a password: use access_key_id and secret_access_key")
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
         raise ConfigError(f'endpoint_url = "{url}" is no address such as https://s3.example.org')
-    if parts.scheme == "http" and not _is_this_machine(host):
+    if parts.scheme == "http" and not is_this_machine(host):
         raise ConfigError(f'endpoint_url = "{url}" must begin with https: plain http is for this machine alone')
-
-
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

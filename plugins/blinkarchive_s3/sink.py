@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from threading import Event
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from blinkarchive import ConfigError, Content, Key, Sink, Stored
+from blinkarchive.threads import Steps
 from blinkarchive_s3.options import S3Options
 from blinkarchive_s3.traits import Known
 
@@ -97,7 +98,7 @@ class S3Sink:
     @asynccontextmanager
     async def open(self, key: Key, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
         """The stored bytes: see `Sink.open`. A missing object shows with the first chunk."""
-        steps = _Steps(self._pool, self._store.read(key, start))
+        steps = Steps(self._pool, self._store.read(key, start))
         try:
             yield steps
         finally:
@@ -105,7 +106,7 @@ class S3Sink:
 
     async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
         """What is stored, page by page: see `Sink.list`. What is no key, such as the folders that consoles make, is left out."""
-        steps = _Steps(self._pool, self._store.pages(prefix))
+        steps = Steps(self._pool, self._store.pages(prefix))
         try:
             async for page in steps:
                 for stored in page:
@@ -119,36 +120,3 @@ class S3Sink:
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.wrap_future(self._pool.submit(work))
-
-
-class _Steps(Generic[T]):
-    """A generator that blocks, taken step by step in worker threads."""
-
-    def __init__(self, pool: ThreadPoolExecutor, generator: Generator[T, None, None]) -> None:
-        self._pool = pool
-        self._generator = generator
-        self._step: Future[T | _End] | None = None
-
-    def __aiter__(self) -> _Steps[T]:
-        return self
-
-    async def __anext__(self) -> T:
-        self._step = self._pool.submit(next, self._generator, _END)
-        item = await asyncio.wrap_future(self._step)
-        if isinstance(item, _End):
-            raise StopAsyncIteration
-        return item
-
-    def close(self) -> None:
-        """Close the generator: at once, or right after a step that still runs because its waiter was cancelled."""
-        if self._step is None:
-            self._generator.close()
-        else:
-            self._step.add_done_callback(lambda _step: self._generator.close())
-
-
-class _End:
-    """Stands for the end of a generator, as a thread cannot hand over a `StopIteration`."""
-
-
-_END = _End()

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncssh
 
+from blinkarchive.keys import draft_name, is_draft
 from blinkarchive_sftp.chores import Chores
 from blinkarchive_sftp.folders import Folders
-from blinkarchive_sftp.names import draft_name, is_draft
 from blinkarchive_sftp.remote import Opening
 from blinkarchive_sftp.session import Session
 from blinkarchive_sftp.telling import LOST, TROUBLE

@@ -12,10 +12,11 @@ from asyncssh import SFTPName
 from asyncssh.constants import FILEXFER_TYPE_DIRECTORY, FILEXFER_TYPE_SYMLINK, FILEXFER_TYPE_UNKNOWN
 
 from blinkarchive import Content, Key, NotFound, SinkError, Stored
+from blinkarchive.keys import parts_of, why_not
 from blinkarchive_sftp.chores import Chores
 from blinkarchive_sftp.drafts import Drafts
 from blinkarchive_sftp.folders import Folders
-from blinkarchive_sftp.names import name_of, parts_of, why_not
+from blinkarchive_sftp.names import name_of
 from blinkarchive_sftp.options import SftpOptions
 from blinkarchive_sftp.pool import Pool
 from blinkarchive_sftp.remote import reading

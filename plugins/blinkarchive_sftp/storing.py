@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 import asyncssh
 
 from blinkarchive import AlreadyThere, Content, Key, SinkError, SinkFull, SinkUnavailable
+from blinkarchive.contents import opened, reading
+from blinkarchive.keys import parts_of
 from blinkarchive_sftp.drafts import Draft, Drafts
 from blinkarchive_sftp.folders import Folders
-from blinkarchive_sftp.names import parts_of
 from blinkarchive_sftp.remote import Flight
 from blinkarchive_sftp.session import Session
 from blinkarchive_sftp.telling import LOST, MISSING, TROUBLE
@@ -36,7 +36,7 @@ class Storing:
     async def put(self, session: Session, key: Key, content: Content) -> None:
         """Store a content under a key: see `Sink.put`."""
         parts = parts_of(key)
-        with _opened(content) as source:
+        with opened(content) as (source, _):
             async with self._room_for(session, 1):
                 publish = await self._way_to_publish(session)
             async with self._drafts.new(session) as draft, self._room_for(session, content.size):
@@ -176,30 +176,7 @@ async def _synced(file: asyncssh.SFTPClientFile) -> None:
         await file.fsync()
 
 
-@contextmanager
-def _opened(content: Content) -> Iterator[int]:
-    """The content's file, found to be as long as it is said to be."""
-    with _reading(content):
-        source = os.open(content.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        found = os.fstat(source)
-        if not stat.S_ISREG(found.st_mode) or found.st_size != content.size:
-            raise SinkError(f"{content.path}: not a file of {content.size:,} bytes, as it should be, but of {found.st_size:,}")
-        yield source
-    finally:
-        os.close(source)
-
-
 def _read(source: int, size: int, at: int, content: Content) -> bytes:
     """By position: when nobody waits for this thread any more, the descriptor may already be another file's, or a socket's."""
-    with _reading(content):
+    with reading(content):
         return os.pread(source, size, at)
-
-
-@contextmanager
-def _reading(content: Content) -> Iterator[None]:
-    """What goes wrong with the content's file is not the sink's fault, and must not look like it."""
-    try:
-        yield
-    except OSError as error:
-        raise SinkError(f"{content.path} cannot be read, so it cannot be stored: {error.strerror}") from error

@@ -29,10 +29,11 @@ from blinkarchive import (
 )
 from blinkarchive.conformance import MakeContent
 from blinkarchive.files import Files
+from blinkarchive.keys import draft_name
 from blinkarchive_disk import DiskOptions, open_disk
-from blinkarchive_disk.names import draft_name, size_of
 from blinkarchive_disk.renaming import rename_new
 from blinkarchive_disk.sink import THREADS, DiskSink
+from blinkarchive_disk.sizes import size_of
 from blinkarchive_disk.store import PAGE, Store
 from tests.sinks.file_systems import Copying, Unlinked
 
