@@ -249,6 +249,10 @@ class Config:
         """The sinks that must hold a clip before it counts as archived."""
         return tuple(name for name, sink in self.sinks.items() if sink.required)
 
+    def forgotten(self, known: Mapping[SinkName, str | None]) -> list[SinkName]:
+        """Of the archive's sinks, each with what its marker says, those that were proven once and that this config has not."""
+        return [name for name, id_ in known.items() if id_ is not None and name not in self.sinks]
+
     @property
     def trusted(self) -> tuple[SinkName, ...]:
         """The sinks that must hold a clip before somebody else may let go of it: the required ones; all, where these are

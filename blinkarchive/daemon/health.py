@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from blinkarchive.config import Config, SourceConfig
 from blinkarchive.index import Index
-from blinkarchive.index.facts import LastGood, Summary
+from blinkarchive.index.facts import LastGood
 from blinkarchive.model import RunReport, SinkName, SourceName
 from blinkarchive.when import format_duration
 
@@ -116,18 +116,16 @@ def overdue(
             yield f"{where}, overdue", f"{what}; {format_duration(age)} is the most"
 
 
-def given_up(summary: Summary) -> Iterator[tuple[str, str]]:
-    """The sinks that have given clips up."""
-    for sink in summary.sinks:
-        if sink.gave_up:
-            yield f"sink {sink.sink}, given up", f"{sink.gave_up:,} clips failed ten times; `blinkarchive status` says why"
+def given_up(clips: Mapping[SinkName, int]) -> Iterator[tuple[str, str]]:
+    """The sinks that have given clips up, and how many."""
+    for sink, number in clips.items():
+        yield f"sink {sink}, given up", f"{number:,} clips failed ten times; `blinkarchive status` says why"
 
 
 def forgotten(known: Mapping[SinkName, str | None], config: Config) -> Iterator[tuple[str, str]]:
     """The sinks that the archive has and the config has not."""
-    for name, id_ in known.items():
-        if id_ is not None and name not in config.sinks:
-            yield f"sink {name}, not in the config", f"put it back, or `blinkarchive sinks retire {name}`"
+    for name in config.forgotten(known):
+        yield f"sink {name}, not in the config", f"put it back, or `blinkarchive sinks retire {name}`"
 
 
 def expiring(oldest: Sequence[Oldest], now: datetime) -> Iterator[tuple[str, str]]:

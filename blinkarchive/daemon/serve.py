@@ -56,46 +56,41 @@ async def serve(load: Callable[[], Config], *, reloads: asyncio.Event, clock: Cl
     stays. Raises `ConfigError` for the first one, and `ArchiveBusy` when another scheduler looks after the archive.
     """
     clock = clock or Clock()
-    config = load()
-    wiring.check(config)
-    state = State(folder=config.archive.state)
+    daemon = Daemon(load(), clock=clock, started_at=clock.now())
+    state = daemon.state
     state.make()
     with held(state.serving, busy="another `blinkarchive serve` looks after this archive"):
         last = word.read(state.folder)
         told: object = last.alarms if last else None
-        started_at = clock.now()
         while True:
-            daemon = Daemon(config, clock=clock, alarms=Alarms.from_record(told), started_at=started_at)
             async with asyncio.TaskGroup() as group:
-                running = group.create_task(daemon.run())
+                running = group.create_task(daemon.run(told))
                 try:
-                    config = await _next_config(load, config, reloads, daemon)
+                    following = await _next(load, daemon, reloads)
                 except asyncio.CancelledError:
                     systemd.stopping()
                     raise
                 running.cancel()
-            told = daemon.told
-            log.info("the config was read anew", extra={"file": str(config.file)})
+            told, daemon = daemon.told, following
+            log.info("the config was read anew", extra={"file": str(daemon.config.file)})
 
 
-async def _next_config(load: Callable[[], Config], old: Config, reloads: asyncio.Event, daemon: Daemon) -> Config:
-    """Wait for a config that can be used in place of the old one."""
+async def _next(load: Callable[[], Config], old: Daemon, reloads: asyncio.Event) -> Daemon:
+    """Wait for a config that can be used in place of the old one, and give the scheduler under it."""
     while True:
         await reloads.wait()
         reloads.clear()
         systemd.reloading()
         try:
-            config = load()
-            wiring.check(config)
-            Notifier(config.alarm)
-            if config.archive.state != old.archive.state:
+            daemon = Daemon(load(), clock=old.clock, started_at=old.started_at)
+            if daemon.state != old.state:
                 raise ConfigError("[archive] state: it cannot change while the archive is served; stop, and start anew")
         except BlinkArchiveError as error:
             log.error("the new config is refused, the old one stays", extra={"because": str(error)})  # noqa: TRY400
-            daemon.wrongs.take(_CONFIG, {_CONFIG: f"the new one was refused, the old one stays: {error}"}, daemon.clock.now())
+            old.wrongs.take(_CONFIG, {_CONFIG: f"the new one was refused, the old one stays: {error}"}, old.clock.now())
             systemd.ready()
         else:
-            return config
+            return daemon
 
 
 @dataclass(slots=True, kw_only=True)
@@ -128,19 +123,20 @@ class Daemon:
     hold is fed to them by one more run. Trouble is a state with a name, and never an end.
     """
 
-    def __init__(self, config: Config, *, clock: Clock, alarms: Alarms, started_at: datetime) -> None:
-        """Raises `ConfigError`."""
+    def __init__(self, config: Config, *, clock: Clock, started_at: datetime) -> None:
+        """Nothing is begun, and nothing made. Raises `ConfigError` for a config that cannot be used."""
+        registry = wiring.check(config)
+        self.config = config
         self.clock = clock
+        self.started_at = started_at
+        self.state = State(folder=config.archive.state)
         self.wrongs = health.Wrongs()
-        self._config = config
-        self._state = State(folder=config.archive.state)
-        self._alarms = alarms
         #: What people have been told. A stop in the middle of telling them leaves it as it was: they are told again.
-        self.told = alarms.as_record()
-        self._started_at = started_at
+        self.told: object = None
+        self._alarms = Alarms()
         self._schedule = Schedule(config, clock)
         self._shared = _Shared(lambda: Workshop.opened(config, clock=clock))
-        self._notifier = Notifier(config.alarm, hook=wiring.check(config).alarm)
+        self._notifier = Notifier(config.alarm, hook=registry.alarm)
         self._ping = Ping(config.alarm.ping, clock=clock) if config.alarm.ping else None
         #: What may be wrong without an effect on what counts as archived.
         self._optional = {f"sink {name}" for name, sink in config.sinks.items() if not sink.required}
@@ -151,8 +147,10 @@ class Daemon:
         self._news = asyncio.Event()
         self._left: word.Word | None = None
 
-    async def run(self) -> None:
-        """Look after the archive until cancelled."""
+    async def run(self, told: object) -> None:
+        """Look after the archive until cancelled. `told` is what people have been told before."""
+        self._alarms = Alarms.from_record(told)
+        self.told = self._alarms.as_record()
         systemd.ready()
         try:
             async with asyncio.TaskGroup() as group:
@@ -182,7 +180,7 @@ class Daemon:
         """Begin what is due. A source that is still being looked at has had its tick."""
         due = self._schedule.due()
         for name in due:
-            if self._config.sources[name].skip_twins and SourceName.CLOUD in {*due, *self._doing}:
+            if self.config.sources[name].skip_twins and SourceName.CLOUD in {*due, *self._doing}:
                 self._schedule.soon(name, AGAIN)  # its twins in the cloud come first
             elif name not in self._doing:
                 self._start(group, name, Ask(sources=(name,), feed=False))
@@ -243,7 +241,7 @@ class Daemon:
             return {}
         found = health.troubles(report)
         if doing.ended_at is not None:
-            still = format_duration(self._config.serve.stalled_after)
+            still = format_duration(self.config.serve.stalled_after)
             found[f"run {doing.what}"] = f"nothing moved for {still}, so it was ended; the next tick begins anew"
         if report.wait:
             self._schedule.hold(SourceName(doing.what), min(report.wait, LONGEST_HOLD))
@@ -272,7 +270,7 @@ class Daemon:
             return now - doing.ended_at < ENDING
         if mark != doing.mark:
             doing.mark, doing.moved_at = mark, now
-        elif now - doing.moved_at >= self._config.serve.stalled_after.total_seconds() and doing.task is not None:
+        elif now - doing.moved_at >= self.config.serve.stalled_after.total_seconds() and doing.task is not None:
             log.error("nothing moves in a run; it is ended", extra={"run": doing.what})
             doing.ended_at = now
             doing.task.cancel()
@@ -286,8 +284,8 @@ class Daemon:
                 asked_at = self.clock.monotonic()
                 await self._ask_the_index()
             now = self.clock.now()
-            findings = self.wrongs.worth_an_alarm(now, self._config.alarm.after)
-            await self._notifier.send(self._alarms.update(findings, now=now, remind_every=self._config.alarm.remind_every))
+            findings = self.wrongs.worth_an_alarm(now, self.config.alarm.after)
+            await self._notifier.send(self._alarms.update(findings, now=now, remind_every=self.config.alarm.remind_every))
             self.told = self._alarms.as_record()
             with suppress(TimeoutError):
                 async with asyncio.timeout(CHECK):
@@ -297,16 +295,16 @@ class Daemon:
     async def _ask_the_index(self) -> None:
         """What is overdue, what was given up, what the cloud will soon delete."""
         now, found, late = self.clock.now(), {}, {}
-        sinks = tuple(self._config.sinks)
+        sinks = tuple(self.config.sinks)
         try:
-            async with wiring.reading(self._config, clock=self.clock) as index:
+            async with wiring.reading(self.config, clock=self.clock) as index:
                 good = await index.last_good()
-                late = dict(health.overdue(self._config, good, now=now, since=self._started_at))
-                found = dict(health.given_up(await index.summary(sinks)))
-                found |= health.expiring(await health.oldest(index, self._config), now)
-                found |= health.forgotten(await index.names_of_sinks(), self._config)
+                late = dict(health.overdue(self.config, good, now=now, since=self.started_at))
+                found = dict(health.given_up(await index.given_up(sinks)))
+                found |= health.expiring(await health.oldest(index, self.config), now)
+                found |= health.forgotten(await index.sink_ids(), self.config)
         except NothingArchived:
-            late = dict(health.overdue(self._config, health.NEVER, now=now, since=self._started_at))
+            late = dict(health.overdue(self.config, health.NEVER, now=now, since=self.started_at))
         except BlinkArchiveError as error:
             late = {"the archive": str(error)}
         self.wrongs.take(_INDEX, found, now)
@@ -318,9 +316,9 @@ class Daemon:
         doing = tuple(doing.word for doing in self._doing.values())
         said = word.Word(
             pid=os.getpid(),
-            started_at=self._started_at,
+            started_at=self.started_at,
             written_at=now,
-            config=str(self._config.file or ""),
+            config=str(self.config.file or ""),
             doing=doing,
             next={str(name): tick for name, tick in self._schedule.next.items()},
             wrong=tuple(word.Wrong(where=where, what=what, since=self.wrongs.since(where)) for where, what in found.items()),
@@ -333,7 +331,7 @@ class Daemon:
             systemd.status(_in_a_line(said))
         self._left = said
         try:
-            word.leave(self._state.folder, said)
+            word.leave(self.state.folder, said)
         except OSError as error:
             log.warning("the status cannot be written", extra={"because": error.strerror})
 

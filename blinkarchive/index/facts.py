@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from blinkarchive.interfaces import Part, Unreadable
 from blinkarchive.model import Clip, Copy, SinkName, SourceName, State
 
 STUBBORN = 3
 """So many deletions of a clip were accepted, and it is listed all the same: then it is tried no more than once a day."""
+
+CLOCKS_APART = timedelta(hours=1)
+"""How far our clock and Blink's may be apart: a grace that is reckoned by a clock that is wrong is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

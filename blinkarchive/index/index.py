@@ -209,6 +209,10 @@ class Index:
         """Clips in all, and by sink and state."""
         return await self._ask(self._sql.summary, sinks)
 
+    async def given_up(self, sinks: Sequence[SinkName]) -> dict[SinkName, int]:
+        """How many clips each of the sinks has given up, of those that have. What is stored is not read for it."""
+        return await self._ask(self._sql.given_up, sinks)
+
     async def reasons(self, sinks: Sequence[SinkName]) -> list[Lack]:
         """Why the sinks lack what they lack: the hundred most frequent reasons, most frequent first."""
         return await self._ask(self._sql.reasons, sinks)
@@ -302,7 +306,7 @@ class Index:
 
     async def sink_id(self, sink: SinkName) -> str | None:
         """What the sink's identity marker said when it was last kept; None when it never was."""
-        return await self._ask(self._sql.sink_id, sink)
+        return (await self.sink_ids()).get(sink)
 
     async def keep_sink_id(self, sink: SinkName, id_: str) -> None:
         """Keep what the sink's identity marker says."""
@@ -312,9 +316,9 @@ class Index:
         """Every sink that the archive has, in the order in which they came, and what it holds."""
         return await self._ask(self._sql.sinks)
 
-    async def names_of_sinks(self) -> dict[SinkName, str | None]:
+    async def sink_ids(self) -> dict[SinkName, str | None]:
         """Every sink that the archive has, and what its marker says; None before it was read."""
-        return await self._ask(self._sql.names_of_sinks)
+        return await self._ask(self._sql.sink_ids)
 
     async def forget_sink(self, sink: SinkName) -> bool:
         """What the sink holds no longer counts. Nothing in it is touched. False when the archive has no such sink."""

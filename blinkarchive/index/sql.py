@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from blinkarchive.clock import Clock
 from blinkarchive.errors import ArchiveError, IndexUnusable
 from blinkarchive.index.facts import (
+    CLOCKS_APART,
     STUBBORN,
     Deletion,
     KnownSink,
@@ -65,9 +66,6 @@ REASONS_COUNTED = 100
 
 TWINS_APART = timedelta(seconds=2)
 """How far apart the cloud and a module may say that a camera recorded the same."""
-
-CLOCKS_APART = timedelta(hours=1)
-"""How much earlier than it was recorded a copy may seem to be stored: our clock and Blink's are two."""
 
 STUBBORN_WAIT = timedelta(days=1)
 """How long a clip is left alone that is stubborn in being listed."""
@@ -531,11 +529,6 @@ class Sql:
         connection.execute(copy.insert().from_select(["clip", "sink", "recorded_at", "state"], every))
         return int(number)
 
-    def sink_id(self, name: SinkName) -> str | None:
-        with self._transaction() as connection:
-            id_: str | None = connection.execute(sa.select(sink.c.id).where(sink.c.name == name)).scalar()
-            return id_
-
     def keep_sink_id(self, connection: sa.Connection, name: SinkName, id_: str) -> None:
         self._numbers(connection, [name])
         connection.execute(sa.update(sink).where(sink.c.name == name).values(id=id_))
@@ -555,7 +548,7 @@ class Sql:
                 for name, id_, first_seen, stored, only in rows
             ]
 
-    def names_of_sinks(self) -> dict[SinkName, str | None]:
+    def sink_ids(self) -> dict[SinkName, str | None]:
         with self._transaction() as connection:
             return {SinkName(name): id_ for name, id_ in connection.execute(sa.select(sink.c.name, sink.c.id))}
 
@@ -716,6 +709,18 @@ class Sql:
                     )
                 )
         return Summary(clips=clips, oldest=oldest, newest=newest, sinks=tuple(summaries))
+
+    def given_up(self, sinks: Sequence[SinkName]) -> dict[SinkName, int]:
+        with self._transaction() as connection:
+            numbers = self._numbers(connection, sinks)
+            rows = connection.execute(
+                sa.select(copy.c.sink, sa.func.count())
+                .where(copy.c.sink.in_(_SINKS), LACKING, copy.c.state == State.GAVE_UP.value)
+                .group_by(copy.c.sink),
+                {"sinks": _numbers_of(numbers)},
+            )
+            counts: dict[int, int] = dict(rows.all())
+        return {name: counts[number] for name, number in numbers.items() if number in counts}
 
     def reasons(self, sinks: Sequence[SinkName]) -> list[Lack]:
         with self._transaction() as connection:

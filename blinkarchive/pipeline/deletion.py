@@ -20,7 +20,7 @@ from blinkarchive.errors import (
     SourceError,
     Unavailable,
 )
-from blinkarchive.index.facts import STUBBORN
+from blinkarchive.index.facts import CLOCKS_APART, STUBBORN
 from blinkarchive.interfaces import Batch, ClipRef, Source
 from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standing
 from blinkarchive.pipeline.lane import Lane
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from blinkarchive.index import Deletion, Index
 
 log = logging.getLogger(__name__)
-
-CLOCKS_APART = timedelta(hours=1)
-"""How far our clock and Blink's may be apart: a grace that is reckoned by a clock that is wrong is none."""
 
 _MOST_FAILURES = 3
 _AWAY = (Unavailable, Busy, CommandUnfinished, ModuleAway)

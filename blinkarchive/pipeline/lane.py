@@ -83,11 +83,9 @@ class Places:
 class SinkMemory(Protocol):
     """What the index remembers of sinks."""
 
-    async def sink_id(self, sink: SinkName, /) -> str | None: ...
+    async def sink_ids(self) -> Mapping[SinkName, str | None]: ...
 
     async def keep_sink_id(self, sink: SinkName, id_: str, /) -> None: ...
-
-    async def names_of_sinks(self) -> Mapping[SinkName, str | None]: ...
 
     async def rename_sink(self, old: SinkName, new: SinkName, /) -> None: ...
 
@@ -166,7 +164,7 @@ class Lane:
         The first run leaves a marker in the sink. A sink that had one and has none now is no empty archive: its disk is
         not mounted. One place cannot be two sinks: `others` are the names of those beside it. Raises `SinkUnavailable`.
         """
-        known = await memory.sink_id(self.name)
+        known = (await memory.sink_ids()).get(self.name)
         found = await self._marker()
         if found is None and known is None:
             text = json.dumps(
@@ -191,7 +189,7 @@ class Lane:
 
     async def _take_name(self, memory: SinkMemory, id_: str, others: Collection[SinkName]) -> None:
         """A place that the index does not know under this name: it may know it under another, which nobody uses any more."""
-        owner = next((name for name, its in (await memory.names_of_sinks()).items() if its == id_ and name != self.name), None)
+        owner = next((name for name, its in (await memory.sink_ids()).items() if its == id_ and name != self.name), None)
         if owner in others:
             raise SinkUnavailable(f"sink {self.name}: this is the same place as sink {owner}; one copy is not two")
         if owner is None:
@@ -294,7 +292,7 @@ class Lane:
             raise SinkClosed(self.closed)
         try:
             held = await self._in_time(lambda: self._holds(copy.key, copy.size, copy.sha256))
-            known, found = (None, None) if held else (await memory.sink_id(self.name), await self._in_time(self._marker))
+            known, found = (None, None) if held else ((await memory.sink_ids()).get(self.name), await self._in_time(self._marker))
         except (Unavailable, PluginError) as error:
             self._strike(error)
             raise

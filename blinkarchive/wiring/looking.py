@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
 from blinkarchive.config import Config
-from blinkarchive.errors import (
-    ConfigError,
-)
+from blinkarchive.errors import ConfigError
 from blinkarchive.index import Index
 from blinkarchive.index.facts import KnownSink
 from blinkarchive.model import SinkName
 from blinkarchive.pipeline.lock import held
 from blinkarchive.wiring.state import State
-
-if TYPE_CHECKING:
-    pass
 
 
 async def retire(config: Config, name: SinkName, *, force: bool = False, clock: Clock | None = None) -> KnownSink:

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from blinkarchive.errors import (
-    ConfigError,
-)
+from blinkarchive.errors import ConfigError
 from blinkarchive.files import Files
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

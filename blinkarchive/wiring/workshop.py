@@ -13,12 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from blinkarchive.clock import Clock
 from blinkarchive.config import Config, require, sink_options
-from blinkarchive.errors import (
-    BlinkArchiveError,
-    ConfigError,
-    LoginNeeded,
-    PluginError,
-)
+from blinkarchive.errors import BlinkArchiveError, ConfigError, LoginNeeded, PluginError
 from blinkarchive.index import Index
 from blinkarchive.interfaces import Sink, Source
 from blinkarchive.model import ClipId, RunReport, SinkName, SourceName, Standing
@@ -43,6 +38,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Opening = Callable[[], AbstractAsyncContextManager[Sink]]
+Openings = Mapping[SinkName, Opening | PluginError]
+"""How each sink is opened, or why its plugin cannot."""
 
 _HOOKS_AT_A_STOP = 3.0
 
@@ -81,10 +78,11 @@ def _plugins(config: Config) -> Registry:
 class Workshop:
     """What runs work with while any of them goes on: the archive's lock, its index, its spool, the plugins."""
 
-    def __init__(self, config: Config, clock: Clock, registry: Registry, index: Index, spool: Spool) -> None:
+    def __init__(self, config: Config, clock: Clock, registry: Registry, openings: Openings, index: Index, spool: Spool) -> None:
         self.config = config
         self.clock = clock
         self.registry = registry
+        self.openings = openings
         self.index = index
         self.spool = spool
         #: The clips that some run is bringing.
@@ -103,18 +101,18 @@ class Workshop:
     ) -> AsyncIterator[Workshop]:
         """Take the lock and open what is needed. In a dry run the index is only looked at.
 
-        Before anything is changed the options of the sinks (by default of all) are looked at. Raises `ArchiveBusy`,
-        `ConfigError`, `IndexUnusable`.
+        Before anything is changed the options of the sinks that runs may ask for (by default all) are looked at.
+        Raises `ArchiveBusy`, `ConfigError`, `IndexUnusable`.
         """
         require(config)
         state = State(folder=config.archive.state)
         state.make()
         with held(state.lock):
             registry = _plugins(config)
-            _openings(config, registry, sinks)
+            openings = _openings(config, registry, sinks)
             spool = Spool(state.spool, largest=config.archive.largest_clip, reserve=config.archive.reserve)
             async with _index(state, clock, dry_run=dry_run) as index, spool.opened():
-                yield cls(config, clock, registry, index, spool)
+                yield cls(config, clock, registry, openings, index, spool)
 
     async def backlog(self) -> bool:
         """Whether there is something to feed: clips that one sink holds and another lacks, or that the spool holds."""
@@ -178,11 +176,10 @@ class _Run:
 
     async def through(self) -> RunReport:
         began = self._clock.monotonic()
-        openings = _openings(self._config, self._registry, self._ask.sinks)
         async with AsyncExitStack() as stack:
             stopped = False
             try:
-                await self._pass(stack, openings)
+                await self._pass(stack)
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if task is None or not task.cancelling():
@@ -202,8 +199,8 @@ class _Run:
                         await self._registry.run_finished(report)
             return report
 
-    async def _pass(self, stack: AsyncExitStack, openings: Mapping[SinkName, Opening | PluginError]) -> None:
-        lanes = await self._lanes(stack, openings)
+    async def _pass(self, stack: AsyncExitStack) -> None:
+        lanes = await self._lanes(stack)
         self._progress.optional = frozenset(self._config.sinks) - set(self._config.required)
         self._progress.min_copies = self._config.archive.min_copies
         forgotten = await self._forgotten()
@@ -259,8 +256,7 @@ class _Run:
         """The sinks that the archive has and the config has not. Until they are put back or retired, they count, and nothing
         may be deleted that they should hold.
         """
-        known = (await self._index.names_of_sinks()).items()
-        forgotten = [name for name, id_ in known if id_ is not None and name not in self._config.sinks]
+        forgotten = self._config.forgotten(await self._index.sink_ids())
         for name in forgotten:
             self._progress.trouble(
                 f"sink {name}",
@@ -277,10 +273,11 @@ class _Run:
 
     # --- sinks
 
-    async def _lanes(self, stack: AsyncExitStack, openings: Mapping[SinkName, Opening | PluginError]) -> list[Lane]:
+    async def _lanes(self, stack: AsyncExitStack) -> list[Lane]:
         """The sinks of this run, opened and proven; one that is away is closed, with the reason. A dry run opens none."""
         lanes = []
-        for name, opening in openings.items():
+        for name in _wanted(self._ask.sinks, self._workshop.openings, "sink"):
+            opening = self._workshop.openings[name]
             lane = Lane(name, None, clock=self._clock)
             lanes.append(lane)
             if self._ask.dry_run:
@@ -317,7 +314,7 @@ class _Run:
         return sources
 
 
-def _openings(config: Config, registry: Registry, asked: Sequence[SinkName]) -> dict[SinkName, Opening | PluginError]:
+def _openings(config: Config, registry: Registry, asked: Sequence[SinkName]) -> Openings:
     """How each sink of a run is opened, or why its plugin cannot. Nothing is opened yet.
 
     Raises one `ConfigError` that tells everything that is wrong with any of them.

@@ -117,6 +117,7 @@ async def test_nothing_reads_the_whole_archive_to_find_what_is_left_to_do(index:
             await index.backlog(BOTH, after=after)
             await index.pending(BOTH, after=after)
         await index.reasons(BOTH)
+        await index.given_up(BOTH)
         await index.unstored("home", SourceName.CLOUD, BOTH)
         await index.uncatalogued(NAS)
         await index.catalogued(NAS, [clip(1).id], Key("catalog/1.jsonl"))
@@ -153,6 +154,7 @@ async def test_every_clip_is_in_one_state_with_every_sink(index: Index, clock: M
     )
     assert cloud == SinkSummary(sink=CLOUD, pending=6, oldest_lacking=clips[0].recorded_at)
     assert (nas.lacking, cloud.lacking) == (3, 6)
+    assert await index.given_up(BOTH) == {NAS: 1}
     assert await index.reasons(BOTH) == [
         Lack(sink=CLOUD, state=State.PENDING, reason="", clips=6, oldest=clips[0].recorded_at),
         Lack(sink=NAS, state=State.FAILED, reason="cut short", clips=1, oldest=clips[3].recorded_at),

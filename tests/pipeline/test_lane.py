@@ -38,14 +38,11 @@ class Memory:
     def __init__(self) -> None:
         self.ids: dict[SinkName, str] = {}
 
-    async def sink_id(self, name: SinkName) -> str | None:
-        return self.ids.get(name)
+    async def sink_ids(self) -> dict[SinkName, str | None]:
+        return dict(self.ids)
 
     async def keep_sink_id(self, name: SinkName, id: str) -> None:
         self.ids[name] = id
-
-    async def names_of_sinks(self) -> dict[SinkName, str | None]:
-        return dict(self.ids)
 
     async def rename_sink(self, old: SinkName, new: SinkName) -> None:
         self.ids[new] = self.ids.pop(old)

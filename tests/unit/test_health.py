@@ -8,7 +8,7 @@ import pytest
 
 from blinkarchive.config import AccountConfig, Config, ServeConfig, SinkConfig, SourceConfig
 from blinkarchive.daemon.health import NEVER, Oldest, Wrongs, expiring, forgotten, given_up, longest_age, overdue, troubles
-from blinkarchive.index.facts import LastGood, SinkSummary, Summary
+from blinkarchive.index.facts import LastGood
 from blinkarchive.model import RunReport, SinkName, SourceName, Tally, Trouble
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
@@ -130,8 +130,7 @@ class TestExpiring:
 
 
 def test_sinks_that_gave_clips_up_are_told() -> None:
-    sinks = (SinkSummary(sink=NAS, gave_up=3), SinkSummary(sink=SinkName("cabin"), stored=3))
-    found = dict(given_up(Summary(clips=3, oldest=NOW, newest=NOW, sinks=sinks)))
+    found = dict(given_up({NAS: 3}))
     assert found == {"sink nas, given up": "3 clips failed ten times; `blinkarchive status` says why"}
 
 
