@@ -89,15 +89,18 @@ class Sshd:
             f"KbdInteractiveAuthentication no\nSubsystem sftp internal-sftp\nForceCommand internal-sftp -d {self.home}\n"
             f"MaxStartups 100\nMaxSessions 100\nLogLevel ERROR\n{self.more}"
         )
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [program(), "-D", "-e", "-f", config], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
         until = time.monotonic() + PATIENCE
-        while time.monotonic() < until and self.process.poll() is None:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            time.sleep(0.01)
+        while time.monotonic() < until:
+            if self.process is None or self.process.poll() is not None:
+                with (self.folder / "log").open("ab") as log:
+                    self.process = subprocess.Popen(
+                        [program(), "-D", "-e", "-f", config], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                    )
+            # A connection to a port that nobody listens on yet may be one to itself, which even keeps the server from it.
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+                if connection.recv(4) == b"SSH-":
+                    return
+            time.sleep(0.05)
         self.stop()
         raise RuntimeError(f"sshd did not start: {(self.folder / 'log').read_text()[-2000:]}")
 
