@@ -153,10 +153,10 @@ class SourceConfig:
     #: By how much it is looked at later than that, at most, by chance: so that not all the world asks Blink at once.
     jitter: timedelta = timedelta(seconds=20)
 
-    #: Only of the sticks: whether a clip stays there whose twin, the same recording in the cloud, is stored in every sink.
+    #: Only of the sticks: whether a clip stays there whose twin, the same recording in the cloud, every required sink holds.
     skip_twins: bool = False
 
-    #: Whether a clip is deleted there once every sink holds it.
+    #: Whether a clip is deleted there once every required sink holds it.
     delete_after_archive: bool = False
     #: The cameras whose clips are deleted, by name or id, letter for letter; none means all.
     delete_cameras: tuple[str, ...] = field(default=(), metadata={"check": _no_empty_name})

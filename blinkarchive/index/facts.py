@@ -58,7 +58,7 @@ class Deletion:
     outcome: str
     #: When a whole listing had shown that it is gone; None when none has.
     confirmed_at: datetime | None
-    #: The copies that were verified right before the last try, one in every sink.
+    #: The copies that were verified right before the last try, one in every sink that must hold it.
     copies: tuple[Copy, ...]
 
 

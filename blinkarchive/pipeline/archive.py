@@ -95,14 +95,15 @@ class Archive:
         planned: Callable[[Standing], None] = lambda _: None,
         in_flight: int = 16,
         in_hand: set[ClipId] | None = None,
-        every_sink: Sequence[SinkName] | None = None,
+        trusted: Sequence[SinkName] | None = None,
         skip_twins: bool = False,
         deletions: Deletions | None = None,
     ) -> None:
         """`stored` is told of each copy; `planned`, in a dry run, of each clip that a run would fetch.
         `in_flight` bounds the clips that no sink holds yet. `in_hand` is what all runs that go on at once share: the clips
-        that one of them is bringing, which the others leave alone. `every_sink` are the archive's sinks, where this run is for
-        some of them only. With `skip_twins` a clip on a stick whose twin in the cloud is stored in every sink is left out.
+        that one of them is bringing, which the others leave alone. `trusted` are the sinks that must hold a clip before
+        anybody else lets go of it, by default those of this run. With `skip_twins` a clip on a stick whose twin in the cloud
+        is stored in each of them is left out.
         `deletions` looks at what is listed, where the listing is of everything.
         """
         self._ask = ask or Ask()
@@ -110,7 +111,7 @@ class Archive:
         self._spool = spool
         self._lanes = {lane.name: lane for lane in lanes}
         self._sinks = tuple(self._lanes)
-        self._every_sink = self._sinks if every_sink is None else tuple(every_sink)
+        self._trusted = self._sinks if trusted is None else tuple(trusted)
         self._skip_twins = skip_twins
         self._deletions = None if self._ask.partial else deletions
         self._namer = namer
@@ -295,7 +296,7 @@ class Archive:
         clips = [ref.clip for ref in refs]
         if self._skip_twins:
             await self._index.lacking(clips, self._sinks, self._namer)  # whoever has a twin must be known
-        left = await self._index.leave_to_twins([clip.id for clip in clips], self._every_sink, skip=self._skip_twins)
+        left = await self._index.leave_to_twins([clip.id for clip in clips], self._trusted, skip=self._skip_twins)
         return {id_: sinks.intersection(self._sinks) for id_, sinks in left.items()}
 
     async def _start(self, clips: asyncio.TaskGroup, ref: ClipRef, standing: Standing, source: SourceName) -> None:

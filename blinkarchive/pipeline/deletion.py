@@ -1,4 +1,4 @@
-"""When a clip is deleted at its source: every sink holds it, and has just proved it; and how that becomes known to be so."""
+"""When a clip is deleted at its source: the sinks that count hold it, and have just proved it; and how that becomes known."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Deletions:
         *,
         index: Index,
         lanes: Sequence[Lane],
-        every_sink: Collection[SinkName],
+        trusted: Collection[SinkName],
         clock: Clock,
         progress: Progress,
         rules: Mapping[SourceName, Rule],
@@ -91,13 +91,13 @@ class Deletions:
         dry_run: bool = False,
         would: Callable[[Standing], None] = lambda _: None,
     ) -> None:
-        """`every_sink` are the archive's sinks: a run for some of them deletes nothing. `skew` says for each account how far
-        Blink's clock is ahead of ours. `in_hand` are the clips that some run is bringing. A dry run changes nothing, and
+        """`trusted` are the sinks that must hold a clip: a run for some of them deletes nothing. `skew` says for each account how
+        far Blink's clock is ahead of ours. `in_hand` are the clips that some run is bringing. A dry run changes nothing, and
         `would` is told of each clip that it would delete.
         """
         self._index = index
         self._lanes = {lane.name: lane for lane in lanes}
-        self._every_sink = tuple(every_sink)
+        self._trusted = tuple(trusted)
         self._clock = clock
         self._progress = progress
         self._rules = rules
@@ -163,7 +163,7 @@ class Deletions:
             stored_before = self._clock.now() - rule.grace
         except OverflowError:  # before all calendars
             return []
-        return await self._index.ripe(clips, self._every_sink, stored_before=stored_before)
+        return await self._index.ripe(clips, self._trusted, stored_before=stored_before)
 
     # --- after all has been archived and catalogued
 
@@ -178,8 +178,8 @@ class Deletions:
                 await self._of_source(account, source, rule, listing)
 
     def _all_sinks_open(self) -> bool:
-        """Whether every sink of the archive is in this run, and open; a dry run opens none."""
-        return all(name in self._lanes and (self._dry_run or not self._lanes[name].closed) for name in self._every_sink)
+        """Whether every sink that must hold a clip is in this run, and open; a dry run opens none."""
+        return all(name in self._lanes and (self._dry_run or not self._lanes[name].closed) for name in self._trusted)
 
     def _clocks_agree(self, account: str, source: SourceName) -> bool:
         skew = self._skew[account]()
@@ -241,12 +241,13 @@ class Deletions:
         return None
 
     async def _verified(self, ref: ClipRef, standing: Standing) -> tuple[Copy, ...]:
-        """The clip's copies, when each of them was proved at this moment to be what was stored, one in every sink; else none.
+        """The clip's copies, one in every sink that must hold it, when each was proved at this moment to be what was stored; else
+        none.
 
         A copy that certainly is not there, or is something else, is lost: the index says so from now on.
         """
         id_ = standing.clip.id
-        sound = {copy.sink for copy in standing.held} == set(self._every_sink)
+        sound = {copy.sink for copy in standing.held} == set(self._trusted)
         for copy in standing.held:
             try:
                 self._progress.verified += 1

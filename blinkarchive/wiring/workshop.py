@@ -207,7 +207,7 @@ class _Run:
         deletions = Deletions(
             index=self._index,
             lanes=lanes,
-            every_sink=self._config.trusted,
+            trusted=self._config.trusted,
             clock=self._clock,
             progress=self._progress,
             rules={
@@ -232,7 +232,7 @@ class _Run:
             stored=self._registry.clip_stored,
             planned=self._planned,
             in_flight=self._config.archive.in_flight,
-            every_sink=self._config.trusted,
+            trusted=self._config.trusted,
             skip_twins=any(source.skip_twins for source in self._config.sources.values()),
             deletions=deletions,
             in_hand=self._workshop.in_hand,

@@ -50,7 +50,7 @@ async def open_ids(index: Index, source: SourceName = SourceName.CLOUD) -> list[
 # What may be deleted
 
 
-async def test_what_every_sink_holds_and_has_catalogued_is_ripe_oldest_first(index: Index) -> None:
+async def test_what_trusted_holds_and_has_catalogued_is_ripe_oldest_first(index: Index) -> None:
     await stored(index, [clip(2), clip(1)], *BOTH)
     (first, second) = await index.ripe([clip(2).id, clip(1).id], BOTH, stored_before=STORED)
     assert (first.clip, second.clip) == (clip(1), clip(2))

@@ -30,7 +30,7 @@ async def standing_of(index: Index, one: Clip, *sinks: SinkName) -> Standing:
     return standing
 
 
-async def test_a_new_clip_is_lacked_by_every_sink(index: Index) -> None:
+async def test_a_new_clip_is_lacked_by_trusted(index: Index) -> None:
     assert await index.lacking([clip(1)], BOTH, name) == [lacked_by(1, NAS, CLOUD)]
 
 

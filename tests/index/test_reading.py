@@ -138,7 +138,7 @@ async def test_nothing_reads_the_whole_archive_to_find_what_is_left_to_do(index:
 # Sums
 
 
-async def test_every_clip_is_in_one_state_with_every_sink(index: Index, clock: ManualClock) -> None:
+async def test_every_clip_is_in_one_state_with_trusted(index: Index, clock: ManualClock) -> None:
     clips = [clip(number) for number in range(6)]
     await index.lacking(clips, BOTH, name)
     await stored(index, clips[:2], NAS)

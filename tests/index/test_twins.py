@@ -153,7 +153,7 @@ async def test_twins_are_found_by_time_and_not_by_looking_at_all_clips(path: Pat
 # Left to their twins
 
 
-async def test_a_stick_clip_is_left_to_a_twin_that_every_sink_holds(index: Index) -> None:
+async def test_a_stick_clip_is_left_to_a_twin_that_trusted_holds(index: Index) -> None:
     cloud, stick = clip(10), on_stick(10)
     await known(index, cloud, stick)
     assert await index.leave_to_twins([stick.id], BOTH, skip=True) == {}

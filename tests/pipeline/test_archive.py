@@ -121,7 +121,7 @@ class House:
             deletions = Deletions(
                 index=wrap(index),
                 lanes=lanes,
-                every_sink=tuple(map(SinkName, self.sinks)),
+                trusted=tuple(map(SinkName, self.sinks)),
                 clock=self.clock,
                 progress=progress,
                 rules=self.rules,
@@ -143,7 +143,7 @@ class House:
                 in_flight=in_flight,
                 skip_twins=self.skip_twins,
                 in_hand=self.in_hand,
-                every_sink=tuple(map(SinkName, self.sinks)),
+                trusted=tuple(map(SinkName, self.sinks)),
                 deletions=deletions,
             )
             try:

@@ -124,7 +124,7 @@ async def test_unless_the_owner_asks_for_it_nothing_is_deleted(house: House, clo
     assert (report.deleted, cloud.asked, await deletions(house)) == (0, [], [])
 
 
-async def test_what_every_sink_has_held_for_its_grace_is_deleted_oldest_first(house: House, cloud: Cloud) -> None:
+async def test_what_trusted_has_held_for_its_grace_is_deleted_oldest_first(house: House, cloud: Cloud) -> None:
     report = await cloud.run()
     assert cloud.asked == [0, 1, 2, 3, 4]
     assert cloud.numbers == []
@@ -616,7 +616,7 @@ async def test_a_dry_run_tells_what_would_be_deleted_and_changes_nothing(house: 
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_whatever_goes_wrong_only_what_every_sink_holds_is_deleted_and_only_what_is_gone_is_confirmed(
+async def test_whatever_goes_wrong_only_what_trusted_holds_is_deleted_and_only_what_is_gone_is_confirmed(
     house: House, seed: int
 ) -> None:
     chance = random.Random(seed)
