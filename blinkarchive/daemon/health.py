@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from blinkarchive.config import Config, SourceConfig
 from blinkarchive.index import Index
 from blinkarchive.index.facts import LastGood
-from blinkarchive.model import RunReport, SinkName, SourceName
+from blinkarchive.model import Alarm, RunReport, SinkName, SourceName
 from blinkarchive.when import format_duration
 
 SHORTEST_AGE = timedelta(hours=6)
@@ -24,6 +24,9 @@ NEARLY = 0.75
 
 LONGEST_SILENCE = timedelta(minutes=10)
 """A scheduler that has given no word for so long does not go on."""
+
+BEFORE = "before"
+"""The look of whoever was here before."""
 
 NEVER = LastGood(accounts={}, sources={}, sinks={})
 """Nothing ever went well, or nothing ever went."""
@@ -161,6 +164,15 @@ class Wrongs:
         """What one look has found, as where > what."""
         self._found[by] = dict(found)
         self._since = {where: min(self._since.get(where, now), now) for where in self.found()}
+
+    def inherit(self, alarms: Iterable[Alarm]) -> None:
+        """What was wrong before anybody looked, as people were told of it. It counts until it is taken anew, by `BEFORE`."""
+        self._found[BEFORE] = {alarm.where: alarm.what for alarm in alarms}
+        self._since |= {alarm.where: alarm.since for alarm in alarms}
+
+    def of(self, by: str) -> dict[str, str]:
+        """What the last look of a kind had found."""
+        return self._found.get(by, {})
 
     def found(self, *, but: str = "") -> dict[str, str]:
         """Where > what, of all looks but one kind."""

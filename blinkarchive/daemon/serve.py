@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -141,6 +141,8 @@ class Daemon:
         #: What may be wrong without an effect on what counts as archived.
         self._optional = {f"sink {name}" for name, sink in config.sinks.items() if not sink.required}
         self._doing: dict[str, _Doing] = {}
+        #: The sources that were looked at since the start. Before all were, what was wrong then may be so still.
+        self._looked_at: set[SourceName] = set()
         self._feed_due = False
         self._stopping = False
         self._wake = asyncio.Event()
@@ -151,6 +153,7 @@ class Daemon:
         """Look after the archive until cancelled. `told` is what people have been told before."""
         self._alarms = Alarms.from_record(told)
         self.told = self._alarms.as_record()
+        self.wrongs.inherit(self._alarms.standing)
         systemd.ready()
         try:
             async with asyncio.TaskGroup() as group:
@@ -194,25 +197,30 @@ class Daemon:
         doing.task = group.create_task(self._run(doing, ask), name=f"run {what}")
 
     async def _run(self, doing: _Doing, ask: Ask) -> None:
-        """One run from its beginning to its end; whatever goes wrong with it is a state."""
-        found: dict[str, str] = {}
+        """One run from its beginning to its end; whatever goes wrong with it is a state. From one that could not be made nothing
+        is learned: what was wrong before is so still.
+        """
+        found: Mapping[str, str] = {}
         try:
             async with self._shared.entered() as workshop:
                 found = self._outcome(doing, await workshop.run(ask, doing.progress))
                 if ask.collect and not self._stopping:
                     await self._see_what_is_left(workshop)
+                self._looked_at |= set(ask.sources)
         except ArchiveBusy as error:
-            found = {"the archive": str(error)}
+            found = self.wrongs.of(doing.what) | {"the archive": str(error)}
             for source in ask.sources:
                 self._schedule.soon(source, AGAIN)
         except Exception as error:  # noqa: BLE001  # also a fault of our own: it ends this run, and nothing else
-            found = self._failure(doing, error)
+            found = self.wrongs.of(doing.what) | self._failure(doing, error)
         finally:
             del self._doing[doing.what]
             self._wake.set()
         if self._stopping:
             return
         self.wrongs.take(doing.what, found, self.clock.now())
+        if self._looked_at >= self.config.sources.keys():
+            self.wrongs.take(health.BEFORE, {}, self.clock.now())
         self._news.set()
         if ask.collect and self._ping and not self.wrongs.found(but=_INDEX).keys() - self._optional:
             await self._ping.send()

@@ -120,13 +120,15 @@ class House:
 
 
 @asynccontextmanager
-async def house(folder: Path, *, clips: int = 3, sinks: tuple[str, ...] = ("nas",), **world: Any) -> AsyncIterator[House]:
+async def house(
+    folder: Path, *, clips: int = 3, sinks: tuple[str, ...] = ("nas",), more: str = "", **world: Any
+) -> AsyncIterator[House]:
     """A house with a cloud, two sync modules, and a config."""
     clock = VirtualClock(START)
     facts: dict[str, Any] = {"accounts": 1, "clip_bytes": (8_000, 20_000), "modules": 2, "local_clips": 3} | world
     made = World.from_seed(5, clips=clips, until=clock.now(), clock=clock, **facts)
     async with Simulator(made).serving() as cloud:
-        found = House(folder, cloud, clock, sinks=sinks)
+        found = House(folder, cloud, clock, sinks=sinks, more=more)
         for sink in sinks:
             (folder / sink).mkdir()
         found.configure()

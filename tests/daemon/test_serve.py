@@ -321,3 +321,42 @@ async def test_cron_is_meant_in_the_owners_zone_on_the_night_that_summer_begins(
             datetime(2026, 3, 28, 1, 30, tzinfo=UTC),
             datetime(2026, 3, 29, 1, 30, tzinfo=UTC),
         ]
+
+
+def standing(at: House) -> dict[str, str]:
+    """The alarms that people were told of and that are not over, and since when each stands."""
+    alarms = at.word.alarms or {"standing": []}
+    return {one["where"]: one["since"] for one in alarms["standing"]}
+
+
+@virtually
+async def test_neither_a_restart_nor_a_new_config_says_that_a_trouble_is_over_that_goes_on(tmp_path: Path) -> None:
+    async with house(tmp_path, sinks=("nas", "cabin"), more='[alarm]\nafter = "0s"\n') as at:
+        async with at.served():
+            await at.until(lambda: at.kept("cabin") == at.truth() and not at.word.doing)
+            (tmp_path / "cabin").rename(tmp_path / "elsewhere")
+            await at.until(lambda: "sink cabin" in standing(at))
+            told = standing(at)
+            at.reloads.set()
+            for _ in range(60):
+                await at.clock.sleep(5)
+                assert standing(at) == told
+        async with at.served():
+            for _ in range(60):
+                await at.clock.sleep(5)
+                assert standing(at) == told
+            (tmp_path / "elsewhere").rename(tmp_path / "cabin")
+            await at.until(lambda: standing(at) == {}, longest=1.3 * HOUR)
+
+
+@virtually
+async def test_from_a_run_that_could_not_be_made_nothing_is_learned(tmp_path: Path) -> None:
+    async with house(tmp_path) as at, at.served():
+        await at.until(lambda: at.kept() == at.truth() and not at.word.doing)
+        at.world.signins.revoke_access_tokens()
+        at.world.signins.revoke_refresh_tokens()
+        at.account.password = "another one"
+        await at.until(lambda: {"account a0"} == set(at.wrong))
+        with held(tmp_path / "state" / "lock"):
+            await at.clock.sleep(1.2 * HOUR)
+            assert set(at.wrong) == {"account a0", "the archive"}
