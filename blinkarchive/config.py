@@ -7,6 +7,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,8 @@ import platformdirs
 
 from blinkarchive.blink.endpoints import own_origin
 from blinkarchive.convert import FromEnvironment, Place, Problems, SecretRef, Size, build, is_secret, nearest, types_of
-from blinkarchive.errors import ConfigError
+from blinkarchive.encryption import Recipients, is_secret_key
+from blinkarchive.errors import ConfigError, PluginError
 from blinkarchive.model import SinkName, SourceName
 from blinkarchive.pace import PACES, Figures
 from blinkarchive.pipeline.naming import DEFAULT_TEMPLATE, Namer
@@ -36,10 +38,11 @@ MOST_OFTEN = timedelta(seconds=30)
 SHORTEST_STALL = timedelta(minutes=15)
 REMIND_EVERY = timedelta(days=1)
 REMIND_AT_MOST = timedelta(hours=1)
+ONE_RECIPIENT = "I know that a lost key loses the clips"
 LARGEST_CLIP = Size(512 * 1024**2)
 RESERVE = Size(64 * 1024**2)
 
-OF_EVERY_SINK = ("type", "required")
+OF_EVERY_SINK = ("type", "required", "encrypt")
 """The keys that every sink takes, whatever its kind."""
 
 _NAME = re.compile(r"(?!.*__)[A-Za-z0-9](?:[A-Za-z0-9_-]{0,38}[A-Za-z0-9])?", re.ASCII)
@@ -92,6 +95,23 @@ def _patient(length: timedelta) -> None:
 def _bearable(every: timedelta) -> None:
     if every < REMIND_AT_MOST:
         raise ValueError(f"more often than {format_duration(REMIND_AT_MOST)} is not bearable")
+
+
+def _public_keys(texts: tuple[str, ...]) -> None:
+    if not texts:
+        raise ValueError("nobody could open what is encrypted for nobody")
+    if any(is_secret_key(text) for text in texts):
+        raise ValueError(
+            "one of them is a SECRET key, which opens everything. Take it out of this file and keep it somewhere else; "
+            "what belongs here is its public key: age-keygen -y FILE"
+        )
+    with suppress(PluginError):  # encrypting is not installed: then the sink is left alone, and says so
+        Recipients(texts)
+
+
+def _for_somebody(encrypt: object) -> None:
+    if encrypt is True:
+        raise ValueError('true does not say for whom: { recipients = ["age1…", "age1…"] }')
 
 
 def _server(address: str) -> None:
@@ -177,6 +197,23 @@ class SourceConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptConfig:
+    """`encrypt` of a sink: for whom what goes into it is encrypted."""
+
+    #: Public keys, as age or SSH write them. Each of their owners can open it all, and nobody else.
+    recipients: tuple[str, ...] = field(metadata={"check": _public_keys})
+    #: `ONE_RECIPIENT`, from who wants no more than one all the same.
+    one_recipient: str = ""
+
+    def __post_init__(self) -> None:
+        if len({" ".join(text.split()) for text in self.recipients}) < 2 and self.one_recipient != ONE_RECIPIENT:
+            raise ValueError(
+                "recipients must be two at least, of different keys, one of them kept away from home: a key that is lost opens "
+                f'nothing any more. Who wants no more than one says one_recipient = "{ONE_RECIPIENT}"'
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SinkConfig:
     """`[sink.NAME]`: a place that keeps clips."""
 
@@ -185,6 +222,8 @@ class SinkConfig:
     type: str
     #: Whether a clip counts as archived only when this sink holds it too.
     required: bool = True
+    #: For whom what goes into it is encrypted; False when the owner says that nothing is to be, None when nothing is said.
+    encrypt: EncryptConfig | bool | None = field(default=None, metadata={"check": _for_somebody})
     #: The plugin's own options, as written: for `options`.
     raw: Mapping[str, object] = field(default_factory=dict, repr=False)
     place: Place = field(default_factory=Place, repr=False)

@@ -268,6 +268,8 @@ def _one_of(hints: Sequence[Any], value: object, place: Place, key: str, problem
         try:
             return _value(hint, value, place, key, problems)
         except _Wrong as wrong:
+            if not wrong.args:
+                raise
             said.append(str(wrong))
     raise _Wrong(", or ".join(said))
 

@@ -4,6 +4,7 @@ BlinkArchiveError
 ├── Transient                   the same call may succeed later: the only thing `retry` repeats
 ├── Unavailable                 the other side as a whole is away: no fault of the clip in hand, so no try of it
 ├── ConfigError                 what the owner wrote cannot be used
+├── CannotDecrypt               what is encrypted is for others, or is not whole
 ├── PluginError                 a plugin cannot be loaded, or broke its contract
 ├── ArchiveError                the archive's own state
 │   ├── ArchiveBusy             another run holds the archive
@@ -76,6 +77,10 @@ class Unavailable(BlinkArchiveError):
 
 class ConfigError(BlinkArchiveError):
     """The configuration cannot be used."""
+
+
+class CannotDecrypt(BlinkArchiveError):
+    """What is encrypted cannot be opened."""
 
 
 class PluginError(BlinkArchiveError):

@@ -96,18 +96,37 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Plain:
+    """What was encrypted: the clip itself."""
+
+    #: In bytes.
+    size: int
+    #: 64 lower-case hex digits.
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
     """A clip in a sink: proof that it is held there."""
 
     clip: ClipId
     sink: SinkName
     key: Key
+    #: Of what the sink holds, in bytes.
     size: int
+    #: Of what the sink holds: 64 lower-case hex digits.
     sha256: str
     stored_at: datetime
+    #: What the sink holds is the encryption of this; None when it holds the clip as it is, which anybody can read back.
+    plain: Plain | None = None
 
     def __post_init__(self) -> None:
         _aware(self.stored_at)
+
+    @property
+    def clip_size(self) -> int:
+        """Of the clip itself, in bytes."""
+        return self.plain.size if self.plain else self.size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

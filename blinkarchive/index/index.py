@@ -17,6 +17,7 @@ from blinkarchive.files import Files
 from blinkarchive.index.facts import Deletion, KnownSink, Lack, LastGood, Listing, SeenPart, SeenUnreadable, Summary
 from blinkarchive.interfaces import Part, Unreadable
 from blinkarchive.model import Clip, ClipId, Copy, Key, RunReport, SinkName, SourceName, Standing, State
+from blinkarchive.secret import Secret
 
 if TYPE_CHECKING:
     from blinkarchive.index.sql import Sql, Work
@@ -53,9 +54,11 @@ class Index:
     cancelled meanwhile may find its change made or not made, never half made, and harms nobody else's.
     """
 
-    def __init__(self, sql: Sql, thread: ThreadPoolExecutor, archive_id: str) -> None:
+    def __init__(self, sql: Sql, thread: ThreadPoolExecutor, archive_id: str, secret: Secret) -> None:
         #: A UUID, made with the index.
         self.archive_id = archive_id
+        #: Made with the index, and told to nobody: the names of encrypted copies are made with it.
+        self.secret = secret
         self._sql = sql
         self._thread = thread
         self._waiting: deque[_Change] = deque()
@@ -79,8 +82,8 @@ class Index:
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="index")
         opened = thread.submit(_open, where, clock=clock, read_only=read_only, files=files or Files())
         try:
-            sql, archive_id = await asyncio.wrap_future(opened)
-            yield cls(sql, thread, archive_id)
+            sql, archive_id, secret = await asyncio.wrap_future(opened)
+            yield cls(sql, thread, archive_id, secret)
         finally:
             thread.submit(_close, opened)  # in its turn: after every change that was asked for
             await asyncio.to_thread(thread.shutdown)
@@ -165,8 +168,15 @@ class Index:
         return await self._ask(self._sql.unstored, account, source, sinks, given_up=given_up, limit=limit)
 
     async def backlog(self, sinks: Sequence[SinkName], *, after: ClipId | None = None, limit: int = PAGE) -> list[Standing]:
-        """Clips that some of the sinks lacks though another of them holds it, oldest recording first, in pages."""
+        """Clips that some of the sinks lacks though another of them holds it as it is, oldest recording first, in pages.
+
+        A sink that holds a clip encrypted can give it to nobody.
+        """
         return await self._ask(self._sql.lacking_page, sinks, held=True, after=after, limit=limit)
+
+    async def sealed_away(self, sinks: Sequence[SinkName]) -> dict[SinkName, int]:
+        """How many clips each of the sinks lacks, of those that lack any, that some sink holds encrypted, and none as it is."""
+        return await self._ask(self._sql.sealed_away, sinks)
 
     async def pending(self, sinks: Sequence[SinkName], *, after: ClipId | None = None, limit: int = PAGE) -> list[Standing]:
         """Clips that any of the sinks lacks, oldest recording first, in pages."""
@@ -312,6 +322,18 @@ class Index:
         """Keep what the sink's identity marker says."""
         await self._change(self._sql.keep_sink_id, sink, id_)
 
+    async def recipients(self) -> dict[SinkName, tuple[str, ...]]:
+        """Whom clips are encrypted for, in the sinks where they are."""
+        return await self._ask(self._sql.recipients)
+
+    async def keep_recipients(self, sink: SinkName, recipients: Sequence[str]) -> None:
+        """Clips are encrypted for these from now on; for nobody: they are not encrypted."""
+        await self._change(self._sql.keep_recipients, sink, recipients)
+
+    async def in_clear(self, sink: SinkName) -> int:
+        """How many clips the sink holds as they are."""
+        return await self._ask(self._sql.in_clear, sink)
+
     async def sinks(self) -> list[KnownSink]:
         """Every sink that the archive has, in the order in which they came, and what it holds."""
         return await self._ask(self._sql.sinks)
@@ -386,15 +408,15 @@ class Index:
         return await self._ask(self._sql.check)
 
 
-def _open(where: str | Path, *, clock: Clock, read_only: bool, files: Files) -> tuple[Sql, str]:
+def _open(where: str | Path, *, clock: Clock, read_only: bool, files: Files) -> tuple[Sql, str, Secret]:
     # Half of a small program's start: only what opens an index pays for it, and not in the event loop's thread.
     from blinkarchive.index.opening import open_engine
     from blinkarchive.index.sql import Sql
 
     sql = Sql(open_engine(where, clock=clock, read_only=read_only, files=files), clock, read_only=read_only)
-    return sql, sql.archive_id()
+    return sql, *sql.identity()
 
 
-def _close(opened: Future[tuple[Sql, str]]) -> None:
+def _close(opened: Future[tuple[Sql, str, Secret]]) -> None:
     if not opened.cancelled() and opened.exception() is None:
         opened.result()[0].close()

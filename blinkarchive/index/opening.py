@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from urllib.parse import quote, unquote
 
 import sqlalchemy as sa
@@ -206,7 +207,7 @@ def _make_tables(engine: sa.Engine, clock: Clock) -> None:
         schema.tables_for(connection.dialect.name).create_all(connection)
         connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
         connection.execute(sa.text("INSERT INTO alembic_version VALUES (:version)"), {"version": schema.VERSION})
-        connection.execute(schema.archive.insert(), {"id": str(uuid.uuid4()), "made_at": clock.now()})
+        connection.execute(schema.archive.insert(), {"id": str(uuid.uuid4()), "made_at": clock.now(), "secret": token_hex(32)})
 
 
 def migrate(engine: sa.Engine, migrations: str = MIGRATIONS) -> None:

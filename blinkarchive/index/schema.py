@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from blinkarchive.model import State
 
-VERSION = "0002"
+VERSION = "0003"
 """The schema that this program reads and writes: the number of the newest migration."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,6 +62,8 @@ archive = sa.Table(
     # A UUID, made with the index.
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("made_at", Moment, nullable=False),
+    # 64 hex digits, made with the index and told to nobody: the names of encrypted copies are made with it.
+    sa.Column("secret", sa.Text),
 )
 
 clip = sa.Table(
@@ -90,6 +92,8 @@ sink = sa.Table(
     # What the sink's own marker says; null until it was read.
     sa.Column("id", sa.Text),
     sa.Column("first_seen", Moment, nullable=False),
+    # Who can open what is encrypted for it now: a JSON list of public keys. Null when nothing is to be encrypted.
+    sa.Column("recipients", sa.Text),
 )
 
 copy = sa.Table(
@@ -110,6 +114,9 @@ copy = sa.Table(
     sa.Column("stored_at", Moment),
     # The key of the catalogue that lists this copy; null where none does yet.
     sa.Column("catalogue", sa.Text),
+    # Of the clip itself where the sink holds it encrypted, as `size` and `sha256` are of what it holds; null where that is the same.
+    sa.Column("plain_size", sa.BigInteger),
+    sa.Column("plain_sha256", sa.Text),
     sqlite_with_rowid=False,
 )
 
@@ -121,6 +128,9 @@ def is_state(*states: State) -> sa.ColumnElement[bool]:
 
 LACKING = is_state(State.PENDING, State.FAILED, State.GAVE_UP)
 """The sink lacks the clip, and should not."""
+
+READABLE = is_state(State.STORED) & copy.c.plain_sha256.is_(None)
+"""The sink holds the clip as it is, so that another sink can be given it from there."""
 
 UNCATALOGUED = is_state(State.STORED) & copy.c.catalogue.is_(None)
 """The sink holds the clip, and none of its catalogues says so."""

@@ -33,6 +33,7 @@ from blinkarchive.index.opening import translated
 from blinkarchive.index.schema import (
     LACKING,
     OPEN,
+    READABLE,
     UNCATALOGUED,
     archive,
     clip,
@@ -47,7 +48,8 @@ from blinkarchive.index.schema import (
     unreadable,
 )
 from blinkarchive.interfaces import Part, Unreadable
-from blinkarchive.model import Clip, ClipId, Copy, Key, Need, RunReport, SinkName, SourceName, Standing, State, Tally
+from blinkarchive.model import Clip, ClipId, Copy, Key, Need, Plain, RunReport, SinkName, SourceName, Standing, State, Tally
+from blinkarchive.secret import Secret
 
 TRIES = 10
 """How many failed tries make a sink give a clip up."""
@@ -91,7 +93,7 @@ _CLIP = (
     clip.c.recorded_at,
     clip.c.key,
 )
-_COPY = (copy.c.key, copy.c.size, copy.c.sha256, copy.c.stored_at)
+_COPY = (copy.c.key, copy.c.size, copy.c.sha256, copy.c.stored_at, copy.c.plain_size, copy.c.plain_sha256)
 _NEED = (copy.c.state, copy.c.tries, copy.c.tried_at, copy.c.reason)
 _PENDING: sa.ColumnElement[str] = sa.literal_column(f"'{State.PENDING.value}'")
 _SINKS: sa.BindParameter[Sequence[int]] = sa.bindparam("sinks", expanding=True)
@@ -173,9 +175,11 @@ class Sql:
     def close(self) -> None:
         self._engine.dispose()
 
-    def archive_id(self) -> str:
+    def identity(self) -> tuple[str, Secret]:
+        """The archive's id, and the secret that only it knows."""
         with self._transaction() as connection:
-            return str(connection.execute(sa.select(archive.c.id)).scalar_one())
+            id_, secret = connection.execute(sa.select(archive.c.id, archive.c.secret)).one()
+        return id_, Secret(secret)
 
     def check(self) -> list[str]:
         """What the engine itself finds wrong with the file, in its words. It reads all of it."""
@@ -266,7 +270,7 @@ class Sql:
             return [(ClipId(id_), recorded_at) for id_, recorded_at in rows]
 
     def lacking_page(self, sinks: Sequence[SinkName], *, held: bool, after: ClipId | None, limit: int) -> list[Standing]:
-        """Clips that any of the sinks lacks (and, with `held`, another of them holds), oldest recording first."""
+        """Clips that any of the sinks lacks (and, with `held`, another of them holds as they are), oldest recording first."""
         with self._transaction() as connection:
             numbers = self._numbers(connection, sinks)
             start = self._position(connection, after)
@@ -291,10 +295,36 @@ class Sql:
             chosen = chosen.where(_later(columns, start))
         if holders is not None:
             holder = copy.alias("holder")
-            chosen = chosen.where(
-                sa.exists().where(holder.c.clip == columns[1], holder.c.sink.in_(holders), holder.c.state == State.STORED.value)
+            readable = sa.exists().where(
+                holder.c.clip == columns[1],
+                holder.c.sink.in_(holders),
+                holder.c.state == State.STORED.value,
+                holder.c.plain_sha256.is_(None),
             )
+            chosen = chosen.where(readable)
         return chosen
+
+    def sealed_away(self, sinks: Sequence[SinkName]) -> dict[SinkName, int]:
+        sealed, readable = copy.alias("sealed"), copy.alias("readable")
+        with self._transaction() as connection:
+            numbers = self._numbers(connection, sinks)
+            rows = connection.execute(
+                sa.select(copy.c.sink, sa.func.count())
+                .where(copy.c.sink.in_(_SINKS), LACKING)
+                .where(sa.exists().where(sealed.c.clip == copy.c.clip, sealed.c.plain_sha256.is_not(None)))
+                .where(
+                    ~sa.exists().where(
+                        readable.c.clip == copy.c.clip,
+                        readable.c.sink.in_(_SINKS),
+                        readable.c.state == State.STORED.value,
+                        readable.c.plain_sha256.is_(None),
+                    )
+                )
+                .group_by(copy.c.sink),
+                {"sinks": _numbers_of(numbers)},
+            )
+            counts: dict[int, int] = dict(rows.all())
+        return {name: counts[number] for name, number in numbers.items() if number in counts}
 
     def clips(
         self,
@@ -532,6 +562,21 @@ class Sql:
     def keep_sink_id(self, connection: sa.Connection, name: SinkName, id_: str) -> None:
         self._numbers(connection, [name])
         connection.execute(sa.update(sink).where(sink.c.name == name).values(id=id_))
+
+    def recipients(self) -> dict[SinkName, tuple[str, ...]]:
+        with self._transaction() as connection:
+            rows = connection.execute(sa.select(sink.c.name, sink.c.recipients).where(sink.c.recipients.is_not(None)))
+            return {SinkName(name): msgspec.json.decode(text, type=tuple[str, ...]) for name, text in rows}
+
+    def keep_recipients(self, connection: sa.Connection, name: SinkName, recipients: Sequence[str]) -> None:
+        self._numbers(connection, [name])
+        kept = msgspec.json.encode(list(recipients)).decode() if recipients else None
+        connection.execute(sa.update(sink).where(sink.c.name == name).values(recipients=kept))
+
+    def in_clear(self, name: SinkName) -> int:
+        with self._transaction() as connection:
+            number = self._numbers(connection, [name])[name]
+            return connection.execute(sa.select(sa.func.count()).where(copy.c.sink == number, READABLE)).scalar_one()
 
     def sinks(self) -> list[KnownSink]:
         held = copy.alias("held")
@@ -773,7 +818,7 @@ _CHANGE = (
     sa.update(copy)
     .where(copy.c.clip == sa.bindparam("of_clip"), copy.c.sink == sa.bindparam("of_sink"))
     .values({name: sa.bindparam(name) for name in ("state", "tries", "tried_at", "reason")})
-    .values(dict.fromkeys(("key", "size", "sha256", "stored_at", "catalogue")))
+    .values(dict.fromkeys(("key", "size", "sha256", "stored_at", "plain_size", "plain_sha256", "catalogue")))
 )
 #: What makes a copy this one and no other.
 _HELD = {
@@ -783,6 +828,8 @@ _HELD = {
     ),
     "size": sa.bindparam("its_size", type_=sa.BigInteger),
     "sha256": sa.bindparam("its_sha256", type_=sa.Text),
+    "plain_size": sa.bindparam("its_plain_size", type_=sa.BigInteger),
+    "plain_sha256": sa.bindparam("its_plain_sha256", type_=sa.Text),
 }
 #: Makes a copy one that the sink holds, and leaves it alone where it is so already.
 _RECORD = (
@@ -803,7 +850,8 @@ def _change(entry: _Entry, state: State, reason: str) -> dict[str, object]:
 
 def _copy_row(c: Copy) -> dict[str, object]:
     """The parameters of `_RECORD`, but for the sink's number."""
-    return {"of_clip": c.clip, "its_key": c.key, "its_size": c.size, "its_sha256": c.sha256, "at": c.stored_at}
+    plain = {"its_plain_size": c.plain and c.plain.size, "its_plain_sha256": c.plain and c.plain.sha256}
+    return {"of_clip": c.clip, "its_key": c.key, "its_size": c.size, "its_sha256": c.sha256, "at": c.stored_at} | plain
 
 
 def _unknown(id_: ClipId) -> ArchiveError:
@@ -900,8 +948,9 @@ def _deletion(row: Sequence[Any]) -> Deletion:
 
 def _stored(clip_row: Sequence[Any], name: SinkName, row: Sequence[Any]) -> Copy:
     """A copy from the columns `_CLIP` and `_COPY`."""
-    key, size, sha256, stored_at = row
-    return Copy(clip=clip_row[0], sink=name, key=key or clip_row[-1], size=size, sha256=sha256, stored_at=stored_at)
+    key, size, sha256, stored_at, plain_size, plain_sha256 = row
+    plain = Plain(size=plain_size, sha256=plain_sha256) if plain_sha256 else None
+    return Copy(clip=clip_row[0], sink=name, key=key or clip_row[-1], size=size, sha256=sha256, stored_at=stored_at, plain=plain)
 
 
 def _standing(rows: Sequence[Sequence[Any]], numbers: Numbers) -> Standing:

@@ -134,7 +134,10 @@ class Archive:
             patience=defaultdict(Patience) if patience is None else patience,
             stored=stored,
             held=self._held,
+            make_room=self._make_room_in_spool,
         )
+        self._making_room = asyncio.Lock()
+        self._times_made_room = 0
 
     async def collect(self, sources: Sequence[Source]) -> None:
         """Collect from every source at once.
@@ -351,6 +354,21 @@ class Archive:
                     turn.set_result(False)
                 return
 
+    async def _make_room_in_spool(self) -> bool:
+        """Let go of clips in the spool that some sink holds: they are there for others that were away, and that would have to get
+        them from nowhere but the source. Gives whether there is room that was not there when it was asked for.
+        """
+        asked = self._times_made_room
+        async with self._making_room:
+            if self._times_made_room == asked:
+                spooled = await self._index.standings(self._spool.leftovers, self._sinks)
+                held = [standing.clip.id for standing in spooled if standing.held and standing.clip.id not in self._in_hand]
+                for clip in held:
+                    await self._spool.release(clip)
+                await self._spool.tidy()
+                self._times_made_room += bool(held)
+            return self._times_made_room != asked
+
     # --- feed
 
     async def feed(self) -> None:
@@ -375,6 +393,13 @@ class Archive:
                     for standing in page:
                         await self._feed_one(clips, standing)
                     after = page[-1].clip.id
+        for sink, number in (await self._index.sealed_away(self._sinks)).items():
+            if not self._lanes[sink].closed:
+                self._progress.trouble(
+                    f"sink {sink}",
+                    f"it lacks {number:,} clips that the archive holds only encrypted, and that Blink does not list any more: "
+                    "`blinkarchive run --identity FILE` brings them there",
+                )
 
     async def _feed_one(self, clips: asyncio.TaskGroup, standing: Standing) -> None:
         clip = standing.clip

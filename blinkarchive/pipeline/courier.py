@@ -26,7 +26,7 @@ from blinkarchive.errors import (
     Unreachable,
 )
 from blinkarchive.interfaces import Body, ClipRef
-from blinkarchive.model import Clip, Content, Copy, Need, SinkName, Standing, State
+from blinkarchive.model import Clip, Content, Copy, Need, Plain, SinkName, Standing, State
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.progress import Progress
 from blinkarchive.pipeline.spool import Spool
@@ -53,6 +53,8 @@ class Way:
         self.clip = standing.clip
         #: A bucket of the tally for each sink; a sink that is not in it still lacks the clip.
         self.ends: dict[SinkName, str] = {}
+        #: Whether some sink of this run holds it as it is, and can give it to the others.
+        self.readable = any(copy.plain is None for copy in standing.held)
         #: What waits for a place in a sink. Whoever sets one of them to False sends the clip away from there.
         self.ticket: list[asyncio.Future[bool]] = []
 
@@ -71,9 +73,11 @@ class Courier:
         patience: Mapping[str, Patience],
         stored: Callable[[Clip, Copy], Awaitable[None]],
         held: Callable[[Way], None],
+        make_room: Callable[[], Awaitable[bool]],
     ) -> None:
         """`patience` is for each account. `stored` is told of each copy; `held` when a clip is in a sink, so that others which
-        are slow to take it need delay nobody.
+        are slow to take it need delay nobody. `make_room` lets go of what can be done without in the spool, and gives whether
+        there was any.
         """
         self._index = index
         self._spool = spool
@@ -83,6 +87,7 @@ class Courier:
         self._patience = patience
         self._stored = stored
         self._held = held
+        self._make_room = make_room
         self._unreachable: dict[str, int] = {}
         #: Accounts whose server is away, or wants a person, and why: their clips are not asked for any more in this run.
         self.down: dict[str, BlinkArchiveError] = {}
@@ -105,7 +110,8 @@ class Courier:
         async with asyncio.TaskGroup() as deliveries:
             for need in needs:
                 deliveries.create_task(self._deliver(way, self._lanes[need.sink], content))
-        if {"stored", "known"} & set(way.ends.values()):
+        ends = set(way.ends.values())
+        if {"stored", "known"} & ends and (way.readable or "failed" not in ends):
             await self._spool.release(way.clip.id)  # what still lacks it is fed from a sink that has it
 
     def _due(self, need: Need, way: Way) -> bool:
@@ -121,6 +127,8 @@ class Courier:
         if leftover is not None:
             return leftover
         for copy in way.standing.held:
+            if copy.plain is not None:
+                continue  # it is encrypted, and not for us
             try:
                 return await self._reread(way.clip, self._lanes[copy.sink], copy)
             except SpoolFull:
@@ -130,14 +138,10 @@ class Courier:
         account = way.clip.account
         if account in self.down:
             raise Unreachable(str(self.down[account]))
-        if self._spool.crowded:
+        if self._spool.crowded and not await self._make_room():
             raise self.down.setdefault(account, SpoolFull("so many clips wait in the spool for a sink that no more are fetched"))
         try:
-            content = await retry(
-                lambda: self._spool.fill(way.ref, self._progress.came),
-                clock=self._clock,
-                patience=self._patience[account],
-            )
+            content = await self._fetch(way.ref)
         except (Unavailable, ArchiveError) as error:
             self._judge(account, error)
             raise
@@ -145,6 +149,19 @@ class Courier:
         self._progress.fetched(account, way.clip.source, content.size)
         log.info("fetched", extra={"clip": way.clip.id, "bytes": content.size})
         return content
+
+    async def _fetch(self, ref: ClipRef) -> Content:
+        """The bytes from the source; what waits in the spool for a sink makes room for what no sink has yet."""
+
+        async def fill() -> Content:
+            try:
+                return await self._spool.fill(ref, self._progress.came)
+            except SpoolFull:
+                if not await self._make_room():
+                    raise
+                return await self._spool.fill(ref, self._progress.came)
+
+        return await retry(fill, clock=self._clock, patience=self._patience[ref.clip.account])
 
     async def _reread(self, clip: Clip, lane: Lane, copy: Copy) -> Content:
         content = await self._spool.fill(ClipRef(clip=clip, open=lambda: lane.read(copy.key, copy.size)), self._progress.came)
@@ -165,16 +182,20 @@ class Courier:
         if not await lane.places.take(way.ticket):
             way.ends[lane.name] = "failed"
             return
+        plain, wanted = None, way.standing.key
         try:
-            key = await lane.store(way.standing.key, content)
+            if lane.seal is not None:
+                plain, wanted = Plain(size=content.size, sha256=content.sha256), lane.seal.name(wanted)
+                content = await self._spool.sealed(way.clip.id, lane.name, content, lane.seal.recipients)
+            key = await lane.store(wanted, content)
         except BlinkArchiveError as error:
             self._progress.trouble(f"sink {lane.name}", str(error))
             await self._failed(way, lane.name, error)
             return
         finally:
             lane.places.leave()
-        if key != way.standing.key:
-            self._progress.trouble(f"sink {lane.name}", f"{way.standing.key} is taken by other bytes; the clip is kept as {key}")
+        if key != wanted:
+            self._progress.trouble(f"sink {lane.name}", f"{wanted} is taken by other bytes; the clip is kept as {key}")
         copy = Copy(
             clip=way.clip.id,
             sink=lane.name,
@@ -182,9 +203,13 @@ class Courier:
             size=content.size,
             sha256=content.sha256,
             stored_at=self._clock.now(),
+            plain=plain,
         )
         await self._index.record(copy)
+        if plain is not None:
+            await self._spool.release_sealed(way.clip.id, lane.name)
         way.ends[lane.name] = "stored"
+        way.readable |= plain is None
         log.info("stored", extra={"clip": way.clip.id, "sink": lane.name, "key": key})
         self._progress.sinks[lane.name].bytes += content.size
         self._held(way)

@@ -263,7 +263,7 @@ class Deletions:
                 self._failed(
                     id_, f"it was not deleted at its source: sink {copy.sink} has lost it; a later run puts it there again"
                 )
-            elif not ref.fits(copy.size):
+            elif not ref.fits(copy.clip_size):
                 sound = False
                 self._failed(id_, "it was not deleted at its source: what is listed there is of another size than what is stored")
         return standing.held if sound else ()

@@ -8,11 +8,13 @@ import json
 import logging
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from blinkarchive.clock import Clock
+from blinkarchive.encryption import Recipients
 from blinkarchive.errors import (
     AlreadyThere,
     ArchiveError,
@@ -29,10 +31,10 @@ from blinkarchive.errors import (
 )
 from blinkarchive.interfaces import Body, Sink
 from blinkarchive.model import Content, Copy, Key, SinkName, Stored
-from blinkarchive.pipeline.naming import second_name
+from blinkarchive.pipeline.naming import opaque_name, second_name
 from blinkarchive.pipeline.spool import Spool
 from blinkarchive.retry import retry
-from blinkarchive.secret import redact
+from blinkarchive.secret import Secret, redact
 
 T = TypeVar("T")
 
@@ -89,6 +91,22 @@ class SinkMemory(Protocol):
 
     async def rename_sink(self, old: SinkName, new: SinkName, /) -> None: ...
 
+    async def recipients(self) -> Mapping[SinkName, tuple[str, ...]]: ...
+
+    async def keep_recipients(self, sink: SinkName, recipients: Sequence[str], /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """How what goes into a sink is encrypted: for whom, and with which secret its names are made."""
+
+    recipients: Recipients
+    secret: Secret
+
+    def name(self, key: Key) -> Key:
+        """What a clip that is called `key` is called when it is encrypted."""
+        return opaque_name(key, self.secret)
+
 
 class Lane:
     """The way into one sink.
@@ -103,15 +121,20 @@ class Lane:
         sink: Sink | None,
         *,
         clock: Clock,
+        seal: Seal | None = None,
+        in_clear: bool = False,
         at_once: int = 16,
         deadline: float = 600.0,
         opening: float = 60.0,
         letting_go: float = 5.0,
     ) -> None:
-        """`at_once` is how many clips may be put at the same time. In seconds: `deadline` is what one put and its check may take,
+        """With a `seal` nothing but what is encrypted goes in, save the marker. `in_clear`: the owner said that nothing is to be.
+        `at_once` is how many clips may be put at the same time. In seconds: `deadline` is what one put and its check may take,
         `opening` what the sink may take to be opened and proven, `letting_go` what it may take to stop when it is told to.
         """
         self.name = name
+        self.seal = seal
+        self._in_clear = in_clear
         self._opened = sink
         self._clock = clock
         self.places = Places(at_once)
@@ -186,6 +209,19 @@ class Lane:
             )
         if known is None:
             await self._take_name(memory, found, set(others))
+        await self._agree_on_encryption(memory)
+
+    async def _agree_on_encryption(self, memory: SinkMemory) -> None:
+        """What was to be encrypted once is never put in clear because a line of a config got lost."""
+        before = (await memory.recipients()).get(self.name, ())
+        if before and self.seal is None and not self._in_clear:
+            raise SinkUnavailable(
+                f"sink {self.name}: what is in it is encrypted, and the config does not say for whom any more. "
+                "Put its `encrypt` back, or say `encrypt = false`"
+            )
+        now = self.seal.recipients.texts if self.seal else ()
+        if now != before:
+            await memory.keep_recipients(self.name, now)
 
     async def _take_name(self, memory: SinkMemory, id_: str, others: Collection[SinkName]) -> None:
         """A place that the index does not know under this name: it may know it under another, which nobody uses any more."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import string
 import unicodedata
 from datetime import UTC, datetime
 
 from blinkarchive.errors import ConfigError
 from blinkarchive.model import Clip, ClipId, Key
+from blinkarchive.secret import Secret
 
 DEFAULT_TEMPLATE = "{camera}/{date:%Y/%m/%d}/{camera}_{date:%Y%m%dT%H%M%SZ}_{key}.mp4"
 
 CATALOG = "catalog/"
 """Where catalogues live in a sink; no clip's name begins like this."""
+
+SEALED = ".age"
+"""How the names of encrypted objects end."""
 
 _LONGEST_PART = 48
 _LONGEST_COMPONENT = 255
@@ -105,6 +110,12 @@ def _check(name: str, template: str) -> None:
         raise ConfigError(f'a name must not hold any of \\ : * ? " < > |: {template!r}')
     if len(name.encode()) > _LONGEST_KEY or any(len(part.encode()) > _LONGEST_COMPONENT for part in parts):
         raise ConfigError(f"a part of the name may grow longer than {_LONGEST_COMPONENT} bytes: {template!r}")
+
+
+def opaque_name(key: Key, secret: Secret) -> Key:
+    """A name for the encryption of a clip: the same each time, and it tells nothing to whom the secret is unknown."""
+    digits = hmac.digest(secret.reveal().encode(), key.encode(), "sha256").hex()[:32]
+    return Key(f"{digits[:2]}/{digits}{SEALED}")
 
 
 def second_name(key: Key, sha256: str, nth: int = 1) -> Key:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import itertools
 import os
 import re
@@ -11,14 +12,15 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import BinaryIO, ParamSpec, TypeVar
 from urllib.parse import quote, unquote
 
 from blinkarchive import mp4
+from blinkarchive.encryption import Recipients, most
 from blinkarchive.errors import ArchiveError, BadClip, SpoolFull
 from blinkarchive.files import Files, is_full
 from blinkarchive.interfaces import Body, ClipRef
-from blinkarchive.model import ClipId, Content
+from blinkarchive.model import ClipId, Content, SinkName
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,8 +34,9 @@ a processor time that could not be told from theirs.
 
 _MOST_USELESS = 8
 _MOST_SPOOLED = 1024
-_LONGEST_NAME = 180
+_LONGEST_NAME = 170
 _SPOOLED = re.compile(r"(?P<clip>[^~]+)~(?P<sha256>[0-9a-f]{32})")
+_SEALED = re.compile(r"(?P<clip>[^~]+)~(?P<of>[0-9a-f]{16})~(?P<sink>[A-Za-z0-9_-]{1,40})~(?P<sha256>[0-9a-f]{16})\.age")
 _HASHED = "long-"
 
 
@@ -41,6 +44,8 @@ class Spool:
     """A folder of clips on their way (0700; its files 0600).
 
     A file's name is the clip's id, quoted, and half of its SHA-256, so that a later run finds what a killed one had fetched.
+    What a sink is given encrypted stays beside it until the sink has it: whatever happens, it is given the same bytes again.
+    Its name tells the clip, what it is the encryption of and for whom, the sink, and a quarter of its own SHA-256.
     All blocking work is done in threads of its own.
     """
 
@@ -60,6 +65,7 @@ class Spool:
         self._reserve = reserve
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="spool")
         self._spooled: dict[str, Path] = {}
+        self._sealed: dict[str, dict[SinkName, Path]] = {}
         self._useless: list[Path] = []
         self._numbers = itertools.count()
 
@@ -70,16 +76,18 @@ class Spool:
             await self._in_thread(self._look)
             yield self
         finally:
-            await self._tidy()
+            await self.tidy()
             self._threads.shutdown(wait=True)
 
     def _look(self) -> None:
         try:
             self._files.make_folders(self.folder, 0o700)
             for path in self.folder.iterdir():
-                spooled = _SPOOLED.fullmatch(path.name)
+                spooled, sealed = _SPOOLED.fullmatch(path.name), _SEALED.fullmatch(path.name)
                 if spooled and path.is_file():
                     self._spooled[spooled["clip"]] = path
+                elif sealed and path.is_file():
+                    self._sealed.setdefault(sealed["clip"], {})[SinkName(sealed["sink"])] = path
                 elif path.name.endswith(".part") and path.is_file():
                     self._files.unlink(path)
         except OSError as error:
@@ -88,7 +96,11 @@ class Spool:
     @property
     def leftovers(self) -> list[ClipId]:
         """The clips that are in the spool now, but for those whose id is too long for a file's name."""
-        return [ClipId(unquote(name)) for name in self._spooled if not name.startswith(_HASHED)]
+        return [ClipId(unquote(name)) for name in self._spooled | self._sealed if not name.startswith(_HASHED)]
+
+    def holds(self, clip: ClipId) -> bool:
+        """Whether the clip's own bytes are here."""
+        return _name(clip) in self._spooled
 
     @property
     def crowded(self) -> bool:
@@ -126,7 +138,7 @@ class Spool:
         writing = _Writing(self._temp(), self._files)
         name = _name(ref.clip.id)
         if any(path.name.startswith(f"{name}~") for path in self._useless):
-            await self._tidy()  # the same bytes will have the same name
+            await self.tidy()  # the same bytes will have the same name
         try:
             async with ref.open() as body:
                 await self._receive(body, writing, came)
@@ -168,16 +180,53 @@ class Spool:
         if again.hexdigest() != writing.sha256:
             raise BadClip("the clip came without a length, and two fetches of it differ")
 
+    async def sealed(self, clip: ClipId, sink: SinkName, content: Content, recipients: Recipients) -> Content:
+        """A clip's content encrypted for a sink: the same bytes each time, also after a crash, until they are let go of.
+
+        Raises `SpoolFull` and `ArchiveError`.
+        """
+        name, of = _name(clip), hashlib.sha256(f"{content.sha256} {recipients.mark}".encode()).hexdigest()[:16]
+        path = self._sealed.get(name, {}).get(sink)
+        if path is not None:
+            if path.name.startswith(f"{name}~{of}~") and (leftover := await self._in_thread(_sealed_at, path)):
+                return leftover
+            await self.release_sealed(clip, sink)
+        await self.tidy()  # what was of no use may have the name that this will have
+        try:
+            return await self._in_thread(self._seal, content, recipients, name, of, sink)
+        except OSError as error:
+            if is_full(error):
+                raise SpoolFull(f"no room in the spool {self.folder}: {error.strerror}") from error
+            raise ArchiveError(f"the spool {self.folder} cannot be written: {error.strerror}") from error
+
+    def _seal(self, content: Content, recipients: Recipients, name: str, of: str, sink: SinkName) -> Content:
+        """Encrypt it, and know of it from then on, whether anybody still waits for it or not."""
+        sealed = _sealing(content, recipients, f"{name}~{of}~{sink}", self._temp(), self._files, self._reserve)
+        self._sealed.setdefault(name, {})[sink] = sealed.path
+        return sealed
+
     async def release(self, clip: ClipId) -> None:
         """Let go of a clip's file: every sink has it, or it is of no use."""
         path = self._spooled.pop(_name(clip), None)
-        if path is not None:
-            self._useless.append(path)
-            if len(self._useless) >= _MOST_USELESS:
-                await self._tidy()
+        await self._let_go([path] if path else [])
+        for sink in list(self._sealed.get(_name(clip), ())):
+            await self.release_sealed(clip, sink)
 
-    async def _tidy(self) -> None:
-        """Remove what was let go of: a few files at a time, since a hop to a thread costs more than a removal."""
+    async def release_sealed(self, clip: ClipId, sink: SinkName) -> None:
+        """Let go of what was encrypted for a sink: it has it, or it is of no use."""
+        sealed = self._sealed.get(_name(clip), {})
+        path = sealed.pop(sink, None)
+        if not sealed:
+            self._sealed.pop(_name(clip), None)
+        await self._let_go([path] if path else [])
+
+    async def _let_go(self, paths: list[Path]) -> None:
+        self._useless += paths
+        if len(self._useless) >= _MOST_USELESS:
+            await self.tidy()
+
+    async def tidy(self) -> None:
+        """Remove what was let go of: by itself a few files at a time, since a hop to a thread costs more than a removal."""
         useless, self._useless = self._useless, []
         await self._in_thread(self._remove, useless)
 
@@ -187,9 +236,13 @@ class Spool:
                 self._files.unlink(path)
 
     @asynccontextmanager
-    async def written(self, data: bytes) -> AsyncIterator[Content]:
-        """A small file of our own (a catalogue, a marker) as `Content`, while the block lasts."""
+    async def written(self, data: bytes, recipients: Recipients | None = None) -> AsyncIterator[Content]:
+        """A small file of our own (a catalogue, a marker) as `Content`, while the block lasts; for recipients it is encrypted."""
         path = self._temp()
+        if recipients is not None:
+            sealed = io.BytesIO()
+            recipients.encrypt(io.BytesIO(data), sealed.write)
+            data = sealed.getvalue()
         await self._in_thread(self._write, path, data)
         try:
             yield Content(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
@@ -257,10 +310,7 @@ class _Writing:
             self._files.write(self._fd, piece)
 
     def _begin(self) -> int:
-        space = os.statvfs(self._temp.parent)
-        free = space.f_bavail * space.f_frsize
-        if free < self._room:
-            raise SpoolFull(f"only {free // 10**6} MB are free for the spool {self._temp.parent}")
+        _require_room(self._temp.parent, self._room)
         return self._files.create(self._temp)
 
     def finish(self, name: str, length: int | None) -> Content:
@@ -292,6 +342,77 @@ class _Writing:
         fd, self._fd = self._fd, None  # closed once: its number may be somebody else's right after
         if fd is not None:
             os.close(fd)
+
+
+def _sealing(content: Content, recipients: Recipients, name: str, temp: Path, files: Files, reserve: int) -> Content:
+    """Encrypt a content by way of `temp`, make that durable, and give it its name. Nothing stays behind when that fails. Blocks.
+
+    Raises `ArchiveError` also when the content is not what it was: what is encrypted nobody here can look at any more.
+    """
+    _require_room(temp.parent, reserve + most(content.size))
+    written = hashlib.sha256()
+    size = 0
+
+    def write(piece: bytes) -> None:
+        nonlocal size
+        written.update(piece)
+        size += len(piece)
+        files.write(fd, piece)
+
+    fd = files.create(temp)
+    try:
+        with content.path.open("rb") as file:
+            plain = _Hashing(file)
+            recipients.encrypt(plain, write)
+        if (plain.size, plain.sha256.hexdigest()) != (content.size, content.sha256):
+            raise ArchiveError(f"{content.path} was changed by somebody before it was encrypted: it is fetched anew")
+        files.sync(fd)
+        path = temp.with_name(f"{name}~{written.hexdigest()[:16]}.age")
+        files.rename(temp, path)
+        files.sync_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            files.unlink(temp)
+        raise
+    finally:
+        os.close(fd)
+    return Content(path=path, size=size, sha256=written.hexdigest())
+
+
+class _Hashing:
+    """A file that is read, and what has been read of it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.size = 0
+        self.sha256 = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        piece = self._file.read(size)
+        self.size += len(piece)
+        self.sha256.update(piece)
+        return piece
+
+
+def _sealed_at(path: Path) -> Content | None:
+    """What is at a path, as it was when it was encrypted; None when it is not."""
+    sealed = _SEALED.fullmatch(path.name)
+    try:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+    except OSError:
+        return None
+    whole = sealed is not None and sha256.startswith(sealed["sha256"])
+    return Content(path=path, size=size, sha256=sha256) if whole else None
+
+
+def _require_room(folder: Path, room: int) -> None:
+    """Raise `SpoolFull` when the disk has less than that."""
+    space = os.statvfs(folder)
+    free = space.f_bavail * space.f_frsize
+    if free < room:
+        raise SpoolFull(f"only {free // 10**6} MB are free for the spool {folder}")
 
 
 def _name(clip: ClipId) -> str:

@@ -8,11 +8,13 @@ import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from blinkarchive.clock import Clock
-from blinkarchive.config import Config, require, sink_options
+from blinkarchive.config import Config, EncryptConfig, require, sink_options
+from blinkarchive.encryption import Recipients
 from blinkarchive.errors import BlinkArchiveError, ConfigError, LoginNeeded, PluginError
 from blinkarchive.index import Index
 from blinkarchive.interfaces import Sink, Source
@@ -21,7 +23,7 @@ from blinkarchive.pace import Pace
 from blinkarchive.pipeline.archive import Archive, Ask
 from blinkarchive.pipeline.catalog import catalogue
 from blinkarchive.pipeline.deletion import Deletions, Rule
-from blinkarchive.pipeline.lane import Lane
+from blinkarchive.pipeline.lane import Lane, Seal
 from blinkarchive.pipeline.lock import held
 from blinkarchive.pipeline.naming import Namer
 from blinkarchive.pipeline.progress import Progress
@@ -37,9 +39,18 @@ if TYPE_CHECKING:
     from blinkarchive.blink import Client
 
 T = TypeVar("T")
-Opening = Callable[[], AbstractAsyncContextManager[Sink]]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a sink is opened, and for whom what goes into it is encrypted."""
+
+    open: Callable[[], AbstractAsyncContextManager[Sink]]
+    recipients: Recipients | None
+
+
 Openings = Mapping[SinkName, Opening | PluginError]
-"""How each sink is opened, or why its plugin cannot."""
+"""How each sink is opened, or why it cannot be: its plugin cannot, or what goes into it could not be encrypted."""
 
 _HOOKS_AT_A_STOP = 3.0
 
@@ -278,14 +289,16 @@ class _Run:
         lanes = []
         for name in _wanted(self._ask.sinks, self._workshop.openings, "sink"):
             opening = self._workshop.openings[name]
-            lane = Lane(name, None, clock=self._clock)
+            recipients = None if isinstance(opening, PluginError) else opening.recipients
+            seal = Seal(recipients, self._index.secret) if recipients else None
+            lane = Lane(name, None, clock=self._clock, seal=seal, in_clear=self._config.sinks[name].encrypt is False)
             lanes.append(lane)
             if self._ask.dry_run:
                 continue
             if isinstance(opening, PluginError):
                 lane.close(str(opening))
             else:
-                await stack.enter_async_context(lane.opened(opening, self._index, self._spool, self._config.sinks))
+                await stack.enter_async_context(lane.opened(opening.open, self._index, self._spool, self._config.sinks))
         return lanes
 
     # --- sources
@@ -321,16 +334,22 @@ def _openings(config: Config, registry: Registry, asked: Sequence[SinkName]) -> 
     """
     sinks = [config.sinks[name] for name in _wanted(asked, config.sinks, "sink")]
     broken: dict[SinkName, PluginError] = {}
+    recipients: dict[SinkName, Recipients] = {}
     for sink in sinks:
         try:
             registry.sink_type(sink.type)
+            if isinstance(sink.encrypt, EncryptConfig):
+                recipients[sink.name] = Recipients(sink.encrypt.recipients)
         except PluginError as error:
             broken[sink.name] = error
         except ConfigError:
             continue  # told below, with all else that is wrong
     whole = [sink for sink in sinks if sink.name not in broken]
     made = sink_options(whole, lambda name: registry.sink_type(name).options)
-    openings = {sink.name: functools.partial(registry.sink_type(sink.type).open, made[sink.name]) for sink in whole}
+    openings = {
+        sink.name: Opening(functools.partial(registry.sink_type(sink.type).open, made[sink.name]), recipients.get(sink.name))
+        for sink in whole
+    }
     return {sink.name: broken.get(sink.name) or openings[sink.name] for sink in sinks}
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.ids: dict[SinkName, str] = {}
+        self.encrypted_for: dict[SinkName, tuple[str, ...]] = {}
 
     async def sink_ids(self) -> dict[SinkName, str | None]:
         return dict(self.ids)
@@ -46,6 +47,12 @@ class Memory:
 
     async def rename_sink(self, old: SinkName, new: SinkName) -> None:
         self.ids[new] = self.ids.pop(old)
+
+    async def recipients(self) -> dict[SinkName, tuple[str, ...]]:
+        return self.encrypted_for
+
+    async def keep_recipients(self, name: SinkName, recipients: Sequence[str]) -> None:
+        self.encrypted_for[name] = tuple(recipients)
 
 
 @pytest.fixture
