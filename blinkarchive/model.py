@@ -128,6 +128,11 @@ class Copy:
         """Of the clip itself, in bytes."""
         return self.plain.size if self.plain else self.size
 
+    @property
+    def clip_sha256(self) -> str:
+        """Of the clip itself."""
+        return self.plain.sha256 if self.plain else self.sha256
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:

@@ -203,6 +203,6 @@ def clip_line(standing: Standing, *, twin: bool = False) -> str:
     """One clip for a person: when, where, from which source, how large, which sinks hold it, and whether it has a twin."""
     clip = standing.clip
     where = ", ".join(copy.sink for copy in standing.held) or "-"
-    held = size(standing.held[0].size) if standing.held else "-"
+    held = size(standing.held[0].clip_size) if standing.held else "-"
     too = "  twin" if twin else ""
     return f"{moment(clip.recorded_at)}  {printable(clip.camera):<20}  {clip.source:<11}  {held:>7}  {where}{too}"

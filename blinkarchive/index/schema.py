@@ -114,7 +114,7 @@ copy = sa.Table(
     sa.Column("stored_at", Moment),
     # The key of the catalogue that lists this copy; null where none does yet.
     sa.Column("catalogue", sa.Text),
-    # Of the clip itself where the sink holds it encrypted, as `size` and `sha256` are of what it holds; null where that is the same.
+    # Of the clip itself where the sink holds it encrypted: `size` and `sha256` are of what it holds. Else null.
     sa.Column("plain_size", sa.BigInteger),
     sa.Column("plain_sha256", sa.Text),
     sqlite_with_rowid=False,

@@ -359,23 +359,14 @@ def _sealing(content: Content, recipients: Recipients, name: str, temp: Path, fi
         size += len(piece)
         files.write(fd, piece)
 
-    fd = files.create(temp)
-    try:
-        with content.path.open("rb") as file:
-            plain = _Hashing(file)
-            recipients.encrypt(plain, write)
+    with content.path.open("rb") as file, files.writing(temp) as fd:
+        plain = _Hashing(file)
+        recipients.encrypt(plain, write)
         if (plain.size, plain.sha256.hexdigest()) != (content.size, content.sha256):
             raise ArchiveError(f"{content.path} was changed by somebody before it was encrypted: it is fetched anew")
-        files.sync(fd)
-        path = temp.with_name(f"{name}~{written.hexdigest()[:16]}.age")
-        files.rename(temp, path)
-        files.sync_folder(path.parent)
-    except BaseException:
-        with suppress(OSError):
-            files.unlink(temp)
-        raise
-    finally:
-        os.close(fd)
+    path = temp.with_name(f"{name}~{written.hexdigest()[:16]}.age")
+    files.rename(temp, path)
+    files.sync_folder(path.parent)
     return Content(path=path, size=size, sha256=written.hexdigest())
 
 

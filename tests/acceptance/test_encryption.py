@@ -1,4 +1,4 @@
-"""Clips that leave the house encrypted: nobody on the way or at the other end can read them, and their owner can, with age alone."""
+"""Clips that leave the house encrypted: nobody at the other end can read them, and their owner can, with age alone."""
 
 from __future__ import annotations
 
