@@ -174,9 +174,11 @@ class Index:
         """
         return await self._ask(self._sql.lacking_page, sinks, held=True, after=after, limit=limit)
 
-    async def sealed_away(self, sinks: Sequence[SinkName]) -> dict[SinkName, int]:
-        """How many clips each of the sinks lacks, of those that lack any, that some sink holds encrypted, and none as it is."""
-        return await self._ask(self._sql.sealed_away, sinks)
+    async def sealed_away(self, sinks: Sequence[SinkName], *, but: Collection[ClipId] = ()) -> dict[SinkName, int]:
+        """How many clips each of the sinks lacks, of those that lack any, that some sink holds encrypted, and none as it is. Some
+        clips may be left out of it.
+        """
+        return await self._ask(self._sql.sealed_away, sinks, but=but)
 
     async def pending(self, sinks: Sequence[SinkName], *, after: ClipId | None = None, limit: int = PAGE) -> list[Standing]:
         """Clips that any of the sinks lacks, oldest recording first, in pages."""

@@ -304,24 +304,23 @@ class Sql:
             chosen = chosen.where(readable)
         return chosen
 
-    def sealed_away(self, sinks: Sequence[SinkName]) -> dict[SinkName, int]:
+    def sealed_away(self, sinks: Sequence[SinkName], *, but: Collection[ClipId]) -> dict[SinkName, int]:
         sealed, readable = copy.alias("sealed"), copy.alias("readable")
         with self._transaction() as connection:
             numbers = self._numbers(connection, sinks)
             rows = connection.execute(
                 sa.select(copy.c.sink, sa.func.count())
-                .where(copy.c.sink.in_(_SINKS), LACKING)
+                .where(copy.c.sink.in_(_SINKS), LACKING, copy.c.clip.not_in(sa.select(self._these.c.n)))
                 .where(sa.exists().where(sealed.c.clip == copy.c.clip, sealed.c.plain_sha256.is_not(None)))
                 .where(
                     ~sa.exists().where(
                         readable.c.clip == copy.c.clip,
-                        readable.c.sink.in_(_SINKS),
                         readable.c.state == State.STORED.value,
                         readable.c.plain_sha256.is_(None),
                     )
                 )
                 .group_by(copy.c.sink),
-                {"sinks": _numbers_of(numbers)},
+                {"sinks": _numbers_of(numbers), "given": list(but)},
             )
             counts: dict[int, int] = dict(rows.all())
         return {name: counts[number] for name, number in numbers.items() if number in counts}

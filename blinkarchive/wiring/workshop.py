@@ -244,6 +244,7 @@ class _Run:
             planned=self._planned,
             in_flight=self._config.archive.in_flight,
             trusted=self._config.trusted,
+            beside=[name for name in self._config.sinks if name not in {lane.name for lane in lanes}],
             skip_twins=any(source.skip_twins for source in self._config.sources.values()),
             deletions=deletions,
             in_hand=self._workshop.in_hand,
@@ -337,13 +338,14 @@ def _openings(config: Config, registry: Registry, asked: Sequence[SinkName]) -> 
     recipients: dict[SinkName, Recipients] = {}
     for sink in sinks:
         try:
-            registry.sink_type(sink.type)
             if isinstance(sink.encrypt, EncryptConfig):
                 recipients[sink.name] = Recipients(sink.encrypt.recipients)
+            with suppress(ConfigError):  # told below, with all else that is wrong
+                registry.sink_type(sink.type)
         except PluginError as error:
             broken[sink.name] = error
-        except ConfigError:
-            continue  # told below, with all else that is wrong
+        except ConfigError as error:  # only where encrypting was not installed yet when the config was read
+            raise ConfigError(f"[sink.{sink.name}] {error}") from error
     whole = [sink for sink in sinks if sink.name not in broken]
     made = sink_options(whole, lambda name: registry.sink_type(name).options)
     openings = {
