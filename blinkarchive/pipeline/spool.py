@@ -365,8 +365,14 @@ def _sealing(content: Content, recipients: Recipients, name: str, temp: Path, fi
         if (plain.size, plain.sha256.hexdigest()) != (content.size, content.sha256):
             raise ArchiveError(f"{content.path} was changed by somebody before it was encrypted: it is fetched anew")
     path = temp.with_name(f"{name}~{written.hexdigest()[:16]}.age")
-    files.rename(temp, path)
-    files.sync_folder(path.parent)
+    try:
+        files.rename(temp, path)
+        files.sync_folder(path.parent)
+    except BaseException:
+        for left in (temp, path):  # a later run must not find two
+            with suppress(OSError):
+                files.unlink(left)
+        raise
     return Content(path=path, size=size, sha256=written.hexdigest())
 
 
