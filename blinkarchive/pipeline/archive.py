@@ -399,13 +399,13 @@ class Archive:
                         await self._feed_one(clips, standing)
                     after = page[-1].clip.id
         on_their_way = {*self._unfinished, *self._in_hand, *self._spool.leftovers}
-        for sink, number in (await self._index.sealed_away(self._sinks, but=on_their_way)).items():
-            if not self._lanes[sink].closed:
-                self._progress.trouble(
-                    f"sink {sink}",
-                    f"it lacks {number:,} clips that the archive holds only encrypted. What Blink still keeps comes there when "
-                    "all is listed, once a day; `blinkarchive run --identity FILE` brings the rest",
-                )
+        there = [name for name, lane in self._lanes.items() if not lane.closed]
+        for sink, number in (await self._index.sealed_away(there, but=on_their_way)).items():
+            self._progress.trouble(
+                f"sink {sink}",
+                f"it lacks {number:,} clips that the archive holds only encrypted. What Blink still keeps comes there when "
+                "all is listed, once a day; `blinkarchive run --identity FILE` brings the rest",
+            )
 
     async def _feed_one(self, clips: asyncio.TaskGroup, standing: Standing) -> None:
         clip = standing.clip

@@ -172,6 +172,8 @@ class Courier:
 
     async def _in_room(self, write: Callable[[], Awaitable[Content]]) -> Content:
         """Write something into the spool; what waits there for a sink makes room for it."""
+        if self._spool.crowded:
+            await self._make_room()
         try:
             return await write()
         except SpoolFull:

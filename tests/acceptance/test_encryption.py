@@ -91,6 +91,10 @@ async def test_what_leaves_tells_nothing_and_the_standard_tool_opens_it(
             assert hashlib.sha256(age("-d", "-i", tmp_path / "key1", away / line["key"])).hexdigest() == line["plain_sha256"]
         assert (await house("run", "--json")).report["stored"] == 0
         assert not list((house.folder / "state" / "spool").iterdir())
+        listed = [json.loads(line) for line in (await house("list", "--json")).out.splitlines()]
+        assert {clip["sha256"] for clip in listed} == films(house.cloud.world)
+        assert {clip["id"]: clip["size"] for clip in listed} == {line["id"]: line["plain_size"] for line in lines}
+        assert all(clip["copies"][0]["encrypted"] and clip["copies"][0]["size"] > clip["size"] for clip in listed)
 
 
 # --- what leaves the house
@@ -289,6 +293,25 @@ async def test_without_the_package_that_sink_alone_is_left_alone(house_of: House
         held = in_folder(away)
         assert (await house("run", "--json")).code == 3
         assert in_folder(away) == held
+
+
+async def test_a_run_for_one_sink_alone_keeps_what_another_could_get_from_nowhere(
+    house_of: Houses, keys: list[pyrage.x25519.Identity]
+) -> None:
+    async with house_of(World.from_seed(7, clips=CLIPS, clip_bytes=(8_000, 60_000), until=datetime.now(UTC))) as house:
+        away = house.folder / "away"
+        away.mkdir()
+        house.configure(more=f'[sink.away]\ntype = "disk"\npath = "{away}"\nencrypt = {{ recipients = {two(keys)} }}\n')
+        truth = films(house.cloud.world)
+        for _ in range(2):
+            assert (await house("run", "--json", "--sink", "away")).code == 0
+        for clip in list(house.account.clips):
+            house.account.remove_clip(clip)
+        ended = await house("run", "--json")
+        assert ended.code == 0, ended.err
+        assert set(house.clips().values()) == truth
+        assert clips_in(away, keys) == sorted(truth)
+        assert list((house.folder / "state" / "spool").iterdir()) == []
 
 
 async def test_a_line_that_got_lost_from_the_config_puts_nothing_in_clear(
