@@ -23,7 +23,8 @@ from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.session import Session, Verb
 from blinkarchive.cli.words import count, is_terminal, length, record, size, table
 from blinkarchive.clock import Clock
-from blinkarchive.config import Config, SinkConfig, default_file, inline_secrets, options, readable_by_others
+from blinkarchive.config import Config, EncryptConfig, SinkConfig, default_file, inline_secrets, options, readable_by_others
+from blinkarchive.encryption import Recipients
 from blinkarchive.errors import BlinkArchiveError, ConfigError, LoginNeeded, NothingArchived, PluginError, SinkError
 from blinkarchive.interfaces import AnySinkType, Sink
 from blinkarchive.model import Alarm, AlarmChange, Content, Key, SinkName
@@ -302,6 +303,8 @@ def _in_a_line(error: ConfigError) -> str:
 
 async def _sink(config: Config, sink: SinkConfig, kind: AnySinkType, what: str) -> list[Check]:
     """Open a sink, look for the marker of an earlier run, and store and remove a small object; and hear what it has to say."""
+    if isinstance(sink.encrypt, EncryptConfig):
+        Recipients(sink.encrypt.recipients)
     async with kind.open(options(kind.options, sink)) as opened:
         marked = await opened.stat(MARKER) is not None
         if not marked and await _was_used(config, sink.name):
@@ -309,6 +312,9 @@ async def _sink(config: Config, sink: SinkConfig, kind: AnySinkType, what: str) 
             return [Check(what=what, verdict=Verdict.FAIL, found=found, advice="is the right disk mounted?")]
         left = await _probe(opened)
         notes = [Check(what=what, verdict=Verdict.WARN, found=str(note)) for note in getattr(opened, "notes", ())]
+    if isinstance(sink.encrypt, EncryptConfig) and (number := await _in_clear(config, sink.name)):
+        found = f"holds {count(number, 'clip')} that came before it was to be encrypted, and are not"
+        notes.append(Check(what=what, verdict=Verdict.WARN, found=found))
     if left:
         found = f"stores, but does not delete ({left}): a small object {left} stays there"
         return [Check(what=what, verdict=Verdict.WARN, found=found), *notes]
@@ -324,6 +330,16 @@ async def _was_used(config: Config, name: SinkName) -> bool:
             return await index.sink_id(name) is not None
     except NothingArchived:
         return False
+
+
+async def _in_clear(config: Config, name: SinkName) -> int:
+    from blinkarchive import wiring
+
+    try:
+        async with wiring.reading(config) as index:
+            return await index.in_clear(name)
+    except NothingArchived:
+        return 0
 
 
 async def _probe(sink: Sink) -> str:

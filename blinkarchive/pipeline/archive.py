@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
+from blinkarchive.encryption import Identities
 from blinkarchive.errors import BlinkArchiveError, LoginNeeded, SourceError
 from blinkarchive.interfaces import Batch, ClipRef, Source
 from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standing
@@ -53,6 +54,8 @@ class Ask:
     collect: bool = True
     #: Whether to bring sinks what others of them, or the spool, hold.
     feed: bool = True
+    #: What opens the encrypted copies of sinks, so that others can be fed from them.
+    identities: Identities | None = None
     dry_run: bool = False
 
     @property
@@ -134,6 +137,7 @@ class Archive:
             patience=defaultdict(Patience) if patience is None else patience,
             stored=stored,
             held=self._held,
+            identities=self._ask.identities,
             make_room=self._make_room_in_spool,
         )
         self._making_room = asyncio.Lock()
@@ -389,14 +393,20 @@ class Archive:
                     await self._spool.release(standing.clip.id)
             if len(self._sinks) > 1:
                 after: ClipId | None = None
-                while page := await self._index.backlog(self._sinks, after=after):
+                while page := await self._index.backlog(self._sinks, sealed=self._ask.identities is not None, after=after):
                     for standing in page:
                         await self._feed_one(clips, standing)
                     after = page[-1].clip.id
-        for sink, number in (await self._index.sealed_away(self._sinks)).items():
+        if self._ask.identities is None:
+            await self._tell_of_sealed()
+
+    async def _tell_of_sealed(self) -> None:
+        """What a sink lacks that no other can give it, though the archive holds it, takes the owner's key."""
+        near = {*self._spool.leftovers, *self._in_hand}
+        for sink, number in (await self._index.sealed_away(self._sinks, but=near)).items():
             if not self._lanes[sink].closed:
-                self._progress.trouble(
-                    f"sink {sink}",
+                self._progress.sink_failed(
+                    sink,
                     f"it lacks {number:,} clips that the archive holds only encrypted, and that Blink does not list any more: "
                     "`blinkarchive run --identity FILE` brings them there",
                 )

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
+from blinkarchive.encryption import Identities
 from blinkarchive.errors import (
     ArchiveError,
     BadClip,
@@ -30,6 +31,7 @@ from blinkarchive.model import Clip, Content, Copy, Need, Plain, SinkName, Stand
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.progress import Progress
 from blinkarchive.pipeline.spool import Spool
+from blinkarchive.pipeline.way_back import clip_of
 from blinkarchive.retry import Patience, retry
 
 if TYPE_CHECKING:
@@ -73,11 +75,12 @@ class Courier:
         patience: Mapping[str, Patience],
         stored: Callable[[Clip, Copy], Awaitable[None]],
         held: Callable[[Way], None],
+        identities: Identities | None,
         make_room: Callable[[], Awaitable[bool]],
     ) -> None:
         """`patience` is for each account. `stored` is told of each copy; `held` when a clip is in a sink, so that others which
-        are slow to take it need delay nobody. `make_room` lets go of what can be done without in the spool, and gives whether
-        there was any.
+        are slow to take it need delay nobody. `identities` open what is encrypted. `make_room` lets go of what can be done
+        without in the spool, and gives whether there was any.
         """
         self._index = index
         self._spool = spool
@@ -87,6 +90,7 @@ class Courier:
         self._patience = patience
         self._stored = stored
         self._held = held
+        self._identities = identities
         self._make_room = make_room
         self._unreachable: dict[str, int] = {}
         #: Accounts whose server is away, or wants a person, and why: their clips are not asked for any more in this run.
@@ -127,7 +131,7 @@ class Courier:
         if leftover is not None:
             return leftover
         for copy in way.standing.held:
-            if copy.plain is not None:
+            if copy.plain is not None and self._identities is None:
                 continue  # it is encrypted, and not for us
             try:
                 return await self._reread(way.clip, self._lanes[copy.sink], copy)
@@ -164,11 +168,8 @@ class Courier:
         return await retry(fill, clock=self._clock, patience=self._patience[ref.clip.account])
 
     async def _reread(self, clip: Clip, lane: Lane, copy: Copy) -> Content:
-        content = await self._spool.fill(ClipRef(clip=clip, open=lambda: lane.read(copy.key, copy.size)), self._progress.came)
-        if content.sha256 != copy.sha256:
-            await self._spool.release(clip.id)
-            raise CopyDiffers("its bytes are not those that were stored")
-        return content
+        ref = ClipRef(clip=clip, open=lambda: clip_of(lane, copy, self._identities, self._spool.folder))
+        return await self._spool.fill(ref, self._progress.came)
 
     def _judge(self, account: str, error: BlinkArchiveError) -> None:
         """Decide whether Blink (or the spool) as a whole is away, so that other clips need not find out one by one."""
