@@ -151,6 +151,7 @@ def _as_record(config: Config, status: Status, signed_in: Mapping[str, accounts.
             {"sink": lack.sink, "state": lack.state.value, "reason": lack.reason, "clips": lack.clips, "oldest": iso(lack.oldest)}
             for lack in status.lacks
         ],
+        "sealed_away": dict(status.sealed_away),
         "accounts": {
             name: {
                 "sign_in": standing.state.value,

@@ -8,8 +8,8 @@ import json
 import logging
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, TypeVar
@@ -403,9 +403,36 @@ class Lane:
 
     @asynccontextmanager
     async def read(self, key: Key, size: int) -> AsyncIterator[Body]:
-        """The bytes the sink holds, as a source of the clip for another sink."""
-        async with self._guarded(), self._sink.open(key) as chunks:
-            yield Body(length=size, type="video/mp4", chunks=_in_time(chunks))
+        """The bytes the sink holds. What goes wrong with whoever reads them is no fault of the sink's."""
+        async with self._guarded():
+            opened = self._sink.open(key)
+            chunks = await opened.__aenter__()
+        try:
+            async with aclosing(self._chunks(chunks)) as guarded:
+                yield Body(length=size, type="video/mp4", chunks=guarded)
+        except BaseException:
+            with suppress(BlinkArchiveError):
+                await self._leave(opened)
+            raise
+        await self._leave(opened)
+
+    async def _chunks(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        """The chunks, as long as none of them is waited for too long."""
+        try:
+            while True:
+                async with self._guarded(), asyncio.timeout(_SILENCE):
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    return
+                yield chunk
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                async with self._guarded():
+                    await chunks.aclose()
+
+    async def _leave(self, opened: AbstractAsyncContextManager[AsyncIterator[bytes]]) -> None:
+        async with self._guarded():
+            await opened.__aexit__(None, None, None)
 
     @asynccontextmanager
     async def _guarded(self) -> AsyncIterator[None]:
@@ -437,17 +464,6 @@ class Lane:
         if not self.closed or self._opened is None:
             self.closed = why
             log.info("the sink is closed for this run", extra={"sink": self.name, "because": why})
-
-
-async def _in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The chunks, as long as none of them is waited for too long."""
-    while True:
-        try:
-            async with asyncio.timeout(_SILENCE):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            return
-        yield chunk
 
 
 def _is_intact(content: Content) -> bool:

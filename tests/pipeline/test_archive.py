@@ -535,7 +535,7 @@ async def test_a_damaged_copy_is_not_handed_on(house: House) -> None:
     report = await house.run(Listing())
     assert house.sinks["offsite"].clips == set()
     assert tally(report)[3] == 1
-    assert any("not those that were stored" in trouble.what for trouble in report.troubles)
+    assert any("is not what was stored there" in trouble.what for trouble in report.troubles)
     assert tally(await house.run(Listing(found(1))))[2] == 1
     assert house.sinks["offsite"].clips == {film(1)}
 
