@@ -53,10 +53,9 @@ def verb(session: Session, sample: float | None, full: bool, sinks: tuple[str, .
 
     if full and sample is not None:
         raise click.UsageError("--full reads all, --sample a part: choose one")
-    keys = identity.read(identities)
-    if keys is not None and not full and sample is None:
+    if identities and not full and sample is None:
         raise click.UsageError("--identity is for what is read back: add --full or --sample N%")
-    config = session.load()
+    config, keys = session.load(), identity.read(identities)
     found: dict[SinkName, Verified] = {}
     share = 1.0 if full else sample or 0.0
 

@@ -21,7 +21,7 @@ from blinkarchive.pipeline.naming import CATALOG, Namer
 from blinkarchive.pipeline.restoring import Restored, Restoring
 from blinkarchive.pipeline.verifying import Verified, Verifying
 from blinkarchive.wiring.looking import reading
-from blinkarchive.wiring.sinks import openings_of, plugins_of
+from blinkarchive.wiring.sinks import Openings, openings_of, plugins_of
 from blinkarchive.wiring.state import State
 
 
@@ -31,6 +31,7 @@ async def restore(config: Config, ask: Ask, folder: Path, done: Restored, *, cat
     What is held where, the index says; where there is none, or with `catalogues`, the catalogues in the sinks say it. Nothing in
     the archive is changed, and a run that goes on is not disturbed. Raises `ConfigError` and `ArchiveError`.
     """
+    openings = _openings(config, ask.sinks)
     try:
         Files().make_folders(folder)
     except OSError as error:
@@ -41,7 +42,7 @@ async def restore(config: Config, ask: Ask, folder: Path, done: Restored, *, cat
             with suppress(NothingArchived):  # as on a new machine
                 index = await stack.enter_async_context(reading(config))
         done.by_catalogues = index is None
-        lanes = await _lanes(stack, config, ask.sinks, await index.sink_ids() if index else {})
+        lanes = await _lanes(stack, openings, await index.sink_ids() if index else {})
         for lane in lanes:
             if lane.closed:
                 done.trouble(f"sink {lane.name}", lane.closed)
@@ -65,12 +66,12 @@ async def verify(
     What is lost the index knows to be lacking: the next run puts it there again. Raises `ArchiveBusy` while a run goes on,
     `NothingArchived`, `ConfigError` and `ArchiveError`.
     """
-    state = State(folder=config.archive.state)
+    openings, state = _openings(config, sinks), State(folder=config.archive.state)
     async with reading(config):
         pass  # an index is not made to look for copies in it
     with held(state.lock):
         async with Index.open(state.index, clock=clock or Clock()) as index, AsyncExitStack() as stack:
-            for lane in await _lanes(stack, config, sinks, await index.sink_ids()):
+            for lane in await _lanes(stack, openings, await index.sink_ids()):
                 looking = Verifying(lane, index, share=share, identities=identities, folder=state.folder)
                 found[lane.name] = looking.found
                 if lane.closed:
@@ -79,14 +80,16 @@ async def verify(
                     await looking.look(index.clips([lane.name]))
 
 
-async def _lanes(
-    stack: AsyncExitStack, config: Config, asked: Sequence[SinkName], memory: Mapping[SinkName, str | None]
-) -> list[Lane]:
-    """The sinks, opened to read from them; one that is away is closed, with the reason."""
+def _openings(config: Config, asked: Sequence[SinkName]) -> Openings:
     if not config.sinks:
         raise ConfigError(f"{config.file or 'the environment'}: there is no [sink.NAME] that clips could be in")
+    return openings_of(config, plugins_of(config), asked)
+
+
+async def _lanes(stack: AsyncExitStack, openings: Openings, memory: Mapping[SinkName, str | None]) -> list[Lane]:
+    """The sinks, opened to read from them; one that is away is closed, with the reason."""
     lanes = []
-    for name, opening in openings_of(config, plugins_of(config), asked).items():
+    for name, opening in openings.items():
         lane = Lane(name, None, clock=Clock())
         lanes.append(lane)
         if isinstance(opening, PluginError):
