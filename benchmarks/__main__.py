@@ -58,7 +58,7 @@ def main() -> int:
     parser.add_argument("roads", nargs="*", default=list(ROADS), metavar="ROAD", help=f"of {', '.join(ROADS)}; all by default")
     parser.add_argument("--pairs", type=int, default=PAIRS, help="how often each race is run")
     parser.add_argument("--rows", type=int, default=1_000_000, help="how many clips the large archive of P6 has")
-    parser.add_argument("--files", type=int, default=500, help="how many files P9 puts into a bucket")
+    parser.add_argument("--files", type=int, default=500, help="how many files P8 and P9 bring")
     parser.add_argument("--scratch", type=Path, default=HERE / ".scratch", help="a folder on the disk to measure")
     parser.add_argument("--results", type=Path, help="where to write the page (RESULTS.md when all roads are run, else nowhere)")
     parser.add_argument("--update", action="store_true", help="put these roads into the page, and leave the others as they are")
@@ -100,7 +100,7 @@ def main() -> int:
 
 def _machine() -> list[str]:
     tools = [peers.version("curl", "--version"), peers.version("openssl", "version"), peers.BLINKPY]
-    tools += [peers.version(str(Path(sys.executable).with_name("rclone")), "--version")]
+    tools += [peers.version(str(Path(sys.executable).with_name("rclone")), "--version"), peers.AWSCLI]
     return [
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores, shared by both sides; "
         f"load average at the end {os.getloadavg()[1]:.1f}",
