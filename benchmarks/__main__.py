@@ -19,6 +19,7 @@ from benchmarks.bench import PAIRS, Bench
 from benchmarks.measure import CannotRun
 from benchmarks.report import Kept, Row, Told, page
 from benchmarks.roads import (
+    catch_up,
     durability,
     lookup,
     loopback,
@@ -29,6 +30,7 @@ from benchmarks.roads import (
     sftp,
     slow_cloud,
     stick,
+    two_sinks,
 )
 
 HERE = Path(__file__).parent
@@ -43,7 +45,9 @@ ROADS = {
     "P8": (sftp.measure,),
     "P9": (s3.measure,),
     "P10": (stick.measure,),
+    "P11": (two_sinks.measure,),
     "P12": (rclone.measure,),
+    "P13": (catch_up.measure,),
 }
 
 
@@ -58,7 +62,7 @@ def main() -> int:
     parser.add_argument("roads", nargs="*", default=list(ROADS), metavar="ROAD", help=f"of {', '.join(ROADS)}; all by default")
     parser.add_argument("--pairs", type=int, default=PAIRS, help="how often each race is run")
     parser.add_argument("--rows", type=int, default=1_000_000, help="how many clips the large archive of P6 has")
-    parser.add_argument("--files", type=int, default=500, help="how many files P8 and P9 bring")
+    parser.add_argument("--files", type=int, default=500, help="how many files P8, P9, P11 and P13 bring")
     parser.add_argument("--scratch", type=Path, default=HERE / ".scratch", help="a folder on the disk to measure")
     parser.add_argument("--results", type=Path, help="where to write the page (RESULTS.md when all roads are run, else nowhere)")
     parser.add_argument("--update", action="store_true", help="put these roads into the page, and leave the others as they are")
