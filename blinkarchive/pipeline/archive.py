@@ -128,6 +128,8 @@ class Archive:
         #: Clips that some sink holds while others are slow to take them, oldest first: the futures that wait for a place.
         self._waiting: OrderedDict[ClipId, list[asyncio.Future[bool]]] = OrderedDict()
         self._unfinished: set[ClipId] = set()
+        #: Clips that were sent away from slow sinks and wait to be fed: their source, and how they stand.
+        self._postponed: dict[ClipId, tuple[Clip, SourceName, dict[SinkName, str]]] = {}
         self._courier = Courier(
             index=index,
             spool=spool,
@@ -327,12 +329,15 @@ class Archive:
         task.add_done_callback(functools.partial(self._arrived, way, source))
 
     def _arrived(self, way: Way, source: SourceName, task: asyncio.Task[None]) -> None:
-        """A clip's way has ended, well or not, or was cut short: count it."""
+        """A clip's way has ended, well or not, or was cut short: count it, unless its turn comes once more."""
         self._room.release()
         self._in_hand.discard(way.clip.id)
         self._release_slot(way)
         self._waiting.pop(way.clip.id, None)
         ends = {sink: way.ends.get(sink, "failed") for sink in self._sinks}
+        if way.sent_away:
+            self._postponed[way.clip.id] = (way.clip, source, ends)
+            return
         if not set(ends.values()) <= {"stored", "known"}:
             self._unfinished.add(way.clip.id)
         self._progress.ended(way.clip.account, source, ends)
@@ -348,9 +353,7 @@ class Archive:
             self._slots.release()
 
     def _make_room(self) -> None:
-        """The spool is full of clips that wait for slow sinks: send the oldest away; a later run feeds it from the sink
-        that holds it.
-        """
+        """The spool is full of clips that wait for slow sinks: send the oldest away; it is fed from the sink that holds it."""
         while self._waiting:
             _, ticket = self._waiting.popitem(last=False)
             if waits := [turn for turn in ticket if not turn.done()]:
@@ -417,5 +420,13 @@ class Archive:
         if clip.id in self._unfinished or clip.id in self._in_hand or self._ask.leaves_out(clip) or not open_lanes:
             return
         self._unfinished.add(clip.id)
-        self._progress.listed(clip.account, clip.source, 1, self._sinks)
-        await self._start(clips, ClipRef(clip=clip, open=no_source), standing, clip.source)
+        _, source, _ = self._postponed.pop(clip.id, (clip, None, {}))
+        if source is None:
+            self._progress.listed(clip.account, clip.source, 1, self._sinks)
+        await self._start(clips, ClipRef(clip=clip, open=no_source), standing, source or clip.source)
+
+    def settle(self) -> None:
+        """Count what was sent away, and was not fed after all: another run has to bring it."""
+        for clip, source, ends in self._postponed.values():
+            self._progress.ended(clip.account, source, ends)
+        self._postponed.clear()

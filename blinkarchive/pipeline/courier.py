@@ -59,6 +59,8 @@ class Way:
         self.readable = any(copy.plain is None for copy in standing.held)
         #: What waits for a place in a sink. Whoever sets one of them to False sends the clip away from there.
         self.ticket: list[asyncio.Future[bool]] = []
+        #: Whether that was done: it lacks nothing that a sink does not hold, and its turn comes later.
+        self.sent_away = False
 
 
 class Courier:
@@ -182,6 +184,7 @@ class Courier:
     async def _deliver(self, way: Way, lane: Lane, content: Content) -> None:
         if not await lane.places.take(way.ticket):
             way.ends[lane.name] = "failed"
+            way.sent_away = True
             return
         plain, wanted = None, way.standing.key
         try:

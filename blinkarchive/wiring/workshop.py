@@ -240,6 +240,7 @@ class _Run:
                         await self._catalogue(lane)
             await deletions.run()
         finally:
+            archive.settle()
             for lane in lanes:
                 if lane.closed and not self._ask.dry_run:
                     self._progress.sink_failed(lane.name, lane.closed)
