@@ -8,13 +8,14 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -30,6 +31,11 @@ from blinkarchive.interfaces import AnySinkType, Sink
 from blinkarchive.model import Alarm, AlarmChange, Content, Key, SinkName
 from blinkarchive.pipeline.lane import MARKER
 from blinkarchive.registry import Registry
+
+if TYPE_CHECKING:
+    from blinkarchive.index import Index
+
+T = TypeVar("T")
 
 DEADLINE = 20.0
 """How long one check may take, in seconds."""
@@ -310,6 +316,9 @@ async def _sink(config: Config, sink: SinkConfig, kind: AnySinkType, what: str) 
         if not marked and await _was_used(config, sink.name):
             found = "the marker of earlier runs is not there: this is not the place it was"
             return [Check(what=what, verdict=Verdict.FAIL, found=found, advice="is the right disk mounted?")]
+        if sink.encrypt is None and await _was_encrypted(config, sink.name):
+            found = "what is in it is encrypted, and the config does not say for whom any more: nothing is put there"
+            return [Check(what=what, verdict=Verdict.FAIL, found=found, advice="put `encrypt` back, or say encrypt = false")]
         left = await _probe(opened)
         notes = [Check(what=what, verdict=Verdict.WARN, found=str(note)) for note in getattr(opened, "notes", ())]
     if isinstance(sink.encrypt, EncryptConfig) and (number := await _in_clear(config, sink.name)):
@@ -323,23 +332,26 @@ async def _sink(config: Config, sink: SinkConfig, kind: AnySinkType, what: str) 
 
 
 async def _was_used(config: Config, name: SinkName) -> bool:
-    from blinkarchive import wiring
+    return await _asked(config, lambda index: index.sink_id(name)) is not None
 
-    try:
-        async with wiring.reading(config) as index:
-            return await index.sink_id(name) is not None
-    except NothingArchived:
-        return False
+
+async def _was_encrypted(config: Config, name: SinkName) -> bool:
+    return name in (await _asked(config, lambda index: index.recipients()) or {})
 
 
 async def _in_clear(config: Config, name: SinkName) -> int:
+    return await _asked(config, lambda index: index.in_clear(name)) or 0
+
+
+async def _asked(config: Config, question: Callable[[Index], Awaitable[T]]) -> T | None:
+    """What the index says; None when there is none."""
     from blinkarchive import wiring
 
     try:
         async with wiring.reading(config) as index:
-            return await index.in_clear(name)
+            return await question(index)
     except NothingArchived:
-        return 0
+        return None
 
 
 async def _probe(sink: Sink) -> str:
