@@ -109,6 +109,12 @@ def _public_keys(texts: tuple[str, ...]) -> None:
         Recipients(texts)
 
 
+def _key_of(text: str) -> tuple[str, ...]:
+    """What tells a public key from others: of SSH's, the comment does not; age's may be of capital letters."""
+    kind, *more = text.split()
+    return (kind, *more[:1]) if more else (kind.lower(),)
+
+
 def _for_somebody(encrypt: object) -> None:
     if encrypt is True:
         raise ValueError('true does not say for whom: { recipients = ["age1…", "age1…"] }')
@@ -206,7 +212,7 @@ class EncryptConfig:
     one_recipient: str = ""
 
     def __post_init__(self) -> None:
-        if len({" ".join(text.split()) for text in self.recipients}) < 2 and self.one_recipient != ONE_RECIPIENT:
+        if len({_key_of(text) for text in self.recipients}) < 2 and self.one_recipient != ONE_RECIPIENT:
             raise ValueError(
                 "recipients must be two at least, of different keys, one of them kept away from home: a key that is lost opens "
                 f'nothing any more. Who wants no more than one says one_recipient = "{ONE_RECIPIENT}"'

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from blinkarchive.errors import ConfigError, PluginError
-from blinkarchive.secret import Secret
+from blinkarchive.secret import Secret, redact
 from blinkarchive.when import parse_duration
 
 T = TypeVar("T")
@@ -126,7 +126,8 @@ class Problems:
         self._lines: list[str] = []
 
     def add(self, line: str) -> None:
-        """Note one more."""
+        """Note one more. What somebody wrote at the wrong place may be a secret."""
+        line = redact(line)
         if line not in self._lines:
             self._lines.append(line)
 

@@ -117,6 +117,8 @@ def _through(work: Callable[..., None], source: Reads, write: Callable[[bytes], 
         if work is pyrage.encrypt_io:
             raise ArchiveError(f"it cannot be encrypted: {error}") from error
         raise CannotDecrypt(_why(error)) from error
+    if cause := reader.error or writer.error:  # pyrage says nothing when its last piece could not be written
+        raise cause
 
 
 def _why(error: Exception) -> str:

@@ -99,6 +99,7 @@ class Archive:
         in_flight: int = 16,
         in_hand: set[ClipId] | None = None,
         trusted: Sequence[SinkName] | None = None,
+        beside: Sequence[SinkName] = (),
         skip_twins: bool = False,
         deletions: Deletions | None = None,
     ) -> None:
@@ -106,7 +107,7 @@ class Archive:
         `in_flight` bounds the clips that no sink holds yet. `in_hand` is what all runs that go on at once share: the clips
         that one of them is bringing, which the others leave alone. `trusted` are the sinks that must hold a clip before
         anybody else lets go of it, by default those of this run. With `skip_twins` a clip on a stick whose twin in the cloud
-        is stored in each of them is left out.
+        is stored in each of them is left out. `beside` are the archive's sinks that are not in this run.
         `deletions` looks at what is listed, where the listing is of everything.
         """
         self._ask = ask or Ask()
@@ -141,6 +142,7 @@ class Archive:
             held=self._held,
             identities=self._ask.identities,
             make_room=self._make_room_in_spool,
+            beside=beside,
         )
         self._making_room = asyncio.Lock()
         self._times_made_room = 0
@@ -369,11 +371,13 @@ class Archive:
         async with self._making_room:
             if self._times_made_room == asked:
                 spooled = await self._index.standings(self._spool.leftovers, self._sinks)
-                held = [standing.clip.id for standing in spooled if standing.held and standing.clip.id not in self._in_hand]
-                for clip in held:
-                    await self._spool.release(clip)
+                let_go = False
+                for standing in spooled:
+                    if standing.held and standing.clip.id not in self._in_hand:
+                        await self._spool.release(standing.clip.id)
+                        let_go = True
                 await self._spool.tidy()
-                self._times_made_room += bool(held)
+                self._times_made_room += let_go
             return self._times_made_room != asked
 
     # --- feed
@@ -390,10 +394,11 @@ class Archive:
             if strangers := len(leftovers) - len(spooled):
                 self._progress.trouble("spool", f"it holds {strangers} clips that this index does not know; they are kept")
             for standing in spooled:
-                if standing.lacking:
+                readable = any(copy.plain is None for copy in standing.held)
+                if standing.lacking and (readable or self._spool.holds(standing.clip.id)):
                     await self._feed_one(clips, standing)
-                else:
-                    await self._spool.release(standing.clip.id)
+                elif standing.clip.id not in self._in_hand:
+                    await self._courier.let_go(standing.clip.id, readable=readable)
             if len(self._sinks) > 1:
                 after: ClipId | None = None
                 while page := await self._index.backlog(self._sinks, sealed=self._ask.identities is not None, after=after):
@@ -405,13 +410,13 @@ class Archive:
 
     async def _tell_of_sealed(self) -> None:
         """What a sink lacks that no other can give it, though the archive holds it, takes the owner's key."""
-        near = {*self._spool.leftovers, *self._in_hand}
-        for sink, number in (await self._index.sealed_away(self._sinks, but=near)).items():
+        on_their_way = {*self._unfinished, *self._in_hand, *self._spool.leftovers}
+        for sink, number in (await self._index.sealed_away(self._sinks, but=on_their_way)).items():
             if not self._lanes[sink].closed:
                 self._progress.sink_failed(
                     sink,
-                    f"it lacks {number:,} clips that the archive holds only encrypted, and that Blink does not list any more: "
-                    "`blinkarchive run --identity FILE` brings them there",
+                    f"it lacks {number:,} clips that the archive holds only encrypted. What Blink still keeps comes there when "
+                    "all is listed, once a day; `blinkarchive run --identity FILE` brings the rest",
                 )
 
     async def _feed_one(self, clips: asyncio.TaskGroup, standing: Standing) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ from blinkarchive.errors import (
     Unreachable,
 )
 from blinkarchive.interfaces import Body, ClipRef
-from blinkarchive.model import Clip, Content, Copy, Need, Plain, SinkName, Standing, State
+from blinkarchive.model import Clip, ClipId, Content, Copy, Need, Plain, SinkName, Standing, State
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.progress import Progress
 from blinkarchive.pipeline.spool import Spool
@@ -79,10 +80,11 @@ class Courier:
         held: Callable[[Way], None],
         identities: Identities | None,
         make_room: Callable[[], Awaitable[bool]],
+        beside: Sequence[SinkName] = (),
     ) -> None:
         """`patience` is for each account. `stored` is told of each copy; `held` when a clip is in a sink, so that others which
         are slow to take it need delay nobody. `identities` open what is encrypted. `make_room` lets go of what can be done
-        without in the spool, and gives whether there was any.
+        without in the spool, and gives whether there was any. `beside` are the archive's sinks that are not in this run.
         """
         self._index = index
         self._spool = spool
@@ -94,6 +96,7 @@ class Courier:
         self._held = held
         self._identities = identities
         self._make_room = make_room
+        self._beside = beside
         self._unreachable: dict[str, int] = {}
         #: Accounts whose server is away, or wants a person, and why: their clips are not asked for any more in this run.
         self.down: dict[str, BlinkArchiveError] = {}
@@ -117,8 +120,19 @@ class Courier:
             for need in needs:
                 deliveries.create_task(self._deliver(way, self._lanes[need.sink], content))
         ends = set(way.ends.values())
-        if {"stored", "known"} & ends and (way.readable or "failed" not in ends):
-            await self._spool.release(way.clip.id)  # what still lacks it is fed from a sink that has it
+        lacking = bool({"failed", "gave_up"} & ends)
+        if {"stored", "known"} & ends and (way.readable or not lacking):
+            await self.let_go(way.clip.id, readable=way.readable, lacking=lacking)
+
+    async def let_go(self, clip: ClipId, *, readable: bool, lacking: bool = False) -> None:
+        """Let go of what is in the spool of a clip that every sink of this run has, or gets from one that holds it as it is.
+
+        What was encrypted for a sink that lacks it stays: part of it may be there, and it is to be given the same bytes again.
+        The clip itself stays where a sink beside this run could get it from nowhere else.
+        """
+        beside = [one for one in await self._index.standings([clip], self._beside) if one.lacking] if self._beside else []
+        if readable or all(any(copy.plain is None for copy in one.held) for one in beside):
+            await self._spool.release(clip, with_sealed=not (lacking or beside))
 
     def _due(self, need: Need, way: Way) -> bool:
         """Whether to try now: not what was given up within the week, nor a sink that is closed."""
@@ -157,21 +171,23 @@ class Courier:
         return content
 
     async def _fetch(self, ref: ClipRef) -> Content:
-        """The bytes from the source; what waits in the spool for a sink makes room for what no sink has yet."""
-
         async def fill() -> Content:
-            try:
-                return await self._spool.fill(ref, self._progress.came)
-            except SpoolFull:
-                if not await self._make_room():
-                    raise
-                return await self._spool.fill(ref, self._progress.came)
+            return await self._in_room(lambda: self._spool.fill(ref, self._progress.came))
 
         return await retry(fill, clock=self._clock, patience=self._patience[ref.clip.account])
 
+    async def _in_room(self, write: Callable[[], Awaitable[Content]]) -> Content:
+        """Write something into the spool; what waits there for a sink makes room for it."""
+        try:
+            return await write()
+        except SpoolFull:
+            if not await self._make_room():
+                raise
+            return await write()
+
     async def _reread(self, clip: Clip, lane: Lane, copy: Copy) -> Content:
         ref = ClipRef(clip=clip, open=lambda: clip_of(lane, copy, self._identities, self._spool.folder))
-        return await self._spool.fill(ref, self._progress.came)
+        return await self._in_room(lambda: self._spool.fill(ref, self._progress.came))
 
     def _judge(self, account: str, error: BlinkArchiveError) -> None:
         """Decide whether Blink (or the spool) as a whole is away, so that other clips need not find out one by one."""
@@ -190,7 +206,8 @@ class Courier:
         try:
             if lane.seal is not None:
                 plain, wanted = Plain(size=content.size, sha256=content.sha256), lane.seal.name(wanted)
-                content = await self._spool.sealed(way.clip.id, lane.name, content, lane.seal.recipients)
+                seal = functools.partial(self._spool.sealed, way.clip.id, lane.name, content, lane.seal.recipients)
+                content = await self._in_room(seal)
             key = await lane.store(wanted, content)
         except BlinkArchiveError as error:
             self._progress.trouble(f"sink {lane.name}", str(error))

@@ -65,7 +65,7 @@ class Spool:
         self._reserve = reserve
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="spool")
         self._spooled: dict[str, Path] = {}
-        self._sealed: dict[str, dict[SinkName, Path]] = {}
+        self._sealed: dict[tuple[str, SinkName], Path] = {}
         self._useless: list[Path] = []
         self._numbers = itertools.count()
 
@@ -87,7 +87,7 @@ class Spool:
                 if spooled and path.is_file():
                     self._spooled[spooled["clip"]] = path
                 elif sealed and path.is_file():
-                    self._sealed.setdefault(sealed["clip"], {})[SinkName(sealed["sink"])] = path
+                    self._sealed[sealed["clip"], SinkName(sealed["sink"])] = path
                 elif path.name.endswith(".part") and path.is_file():
                     self._files.unlink(path)
         except OSError as error:
@@ -96,7 +96,10 @@ class Spool:
     @property
     def leftovers(self) -> list[ClipId]:
         """The clips that are in the spool now, but for those whose id is too long for a file's name."""
-        return [ClipId(unquote(name)) for name in self._spooled | self._sealed if not name.startswith(_HASHED)]
+        return [ClipId(unquote(name)) for name in self._names() if not name.startswith(_HASHED)]
+
+    def _names(self) -> set[str]:
+        return {*self._spooled, *(name for name, _ in list(self._sealed))}  # a thread may add to it meanwhile
 
     def holds(self, clip: ClipId) -> bool:
         """Whether the clip's own bytes are here."""
@@ -105,7 +108,7 @@ class Spool:
     @property
     def crowded(self) -> bool:
         """Whether so many clips wait here for a sink that no more should be fetched."""
-        return len(self._spooled) >= _MOST_SPOOLED
+        return len(self._names()) >= _MOST_SPOOLED
 
     async def leftover(self, clip: ClipId) -> Content | None:
         """The clip's bytes, if an earlier run had fetched them and they are still whole; they are read again to be sure."""
@@ -186,7 +189,7 @@ class Spool:
         Raises `SpoolFull` and `ArchiveError`.
         """
         name, of = _name(clip), hashlib.sha256(f"{content.sha256} {recipients.mark}".encode()).hexdigest()[:16]
-        path = self._sealed.get(name, {}).get(sink)
+        path = self._sealed.get((name, sink))
         if path is not None:
             if path.name.startswith(f"{name}~{of}~") and (leftover := await self._in_thread(_sealed_at, path)):
                 return leftover
@@ -202,22 +205,19 @@ class Spool:
     def _seal(self, content: Content, recipients: Recipients, name: str, of: str, sink: SinkName) -> Content:
         """Encrypt it, and know of it from then on, whether anybody still waits for it or not."""
         sealed = _sealing(content, recipients, f"{name}~{of}~{sink}", self._temp(), self._files, self._reserve)
-        self._sealed.setdefault(name, {})[sink] = sealed.path
+        self._sealed[name, sink] = sealed.path
         return sealed
 
-    async def release(self, clip: ClipId) -> None:
-        """Let go of a clip's file: every sink has it, or it is of no use."""
+    async def release(self, clip: ClipId, *, with_sealed: bool = True) -> None:
+        """Let go of a clip's file, and of all that was encrypted of it: every sink has it, or it is of no use."""
         path = self._spooled.pop(_name(clip), None)
         await self._let_go([path] if path else [])
-        for sink in list(self._sealed.get(_name(clip), ())):
+        for sink in [sink for name, sink in list(self._sealed) if name == _name(clip)] if with_sealed else []:
             await self.release_sealed(clip, sink)
 
     async def release_sealed(self, clip: ClipId, sink: SinkName) -> None:
         """Let go of what was encrypted for a sink: it has it, or it is of no use."""
-        sealed = self._sealed.get(_name(clip), {})
-        path = sealed.pop(sink, None)
-        if not sealed:
-            self._sealed.pop(_name(clip), None)
+        path = self._sealed.pop((_name(clip), sink), None)
         await self._let_go([path] if path else [])
 
     async def _let_go(self, paths: list[Path]) -> None:
@@ -365,8 +365,14 @@ def _sealing(content: Content, recipients: Recipients, name: str, temp: Path, fi
         if (plain.size, plain.sha256.hexdigest()) != (content.size, content.sha256):
             raise ArchiveError(f"{content.path} was changed by somebody before it was encrypted: it is fetched anew")
     path = temp.with_name(f"{name}~{written.hexdigest()[:16]}.age")
-    files.rename(temp, path)
-    files.sync_folder(path.parent)
+    try:
+        files.rename(temp, path)
+        files.sync_folder(path.parent)
+    except BaseException:
+        for left in (temp, path):  # a later run must not find two
+            with suppress(OSError):
+                files.unlink(left)
+        raise
     return Content(path=path, size=size, sha256=written.hexdigest())
 
 

@@ -225,6 +225,7 @@ class _Run:
             planned=self._planned,
             in_flight=self._config.archive.in_flight,
             trusted=self._config.trusted,
+            beside=[name for name in self._config.sinks if name not in {lane.name for lane in lanes}],
             skip_twins=any(source.skip_twins for source in self._config.sources.values()),
             deletions=deletions,
             in_hand=self._workshop.in_hand,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from blinkarchive.clock import ManualClock
 from blinkarchive.index import Index
-from blinkarchive.model import Clip, Copy, Key, Need, SinkName, Standing, State
+from blinkarchive.model import Clip, Copy, Key, Need, Plain, SinkName, Standing, State
 from tests.index.facts import CLOUD, NAS, THIRD, clip, copy, name
 
 SINKS = (NAS, CLOUD, THIRD)
+PLAIN = Plain(size=7, sha256="cd" * 32)
 numbers = st.integers(min_value=0, max_value=7)
 sinks = st.sampled_from(SINKS)
 some_sinks = st.lists(sinks, unique=True)
@@ -97,15 +99,15 @@ class IndexAndModel(RuleBasedStateMachine):
             wanted = self.model.standing(one, asked)
             assert answer == (wanted if wanted.lacking else None)
 
-    @rule(number=numbers, sink=sinks, size=st.sampled_from([1, 2]))
-    def store(self, number: int, sink: SinkName, size: int) -> None:
+    @rule(number=numbers, sink=sinks, size=st.sampled_from([1, 2]), plain=st.sampled_from([None, PLAIN]))
+    def store(self, number: int, sink: SinkName, size: int, plain: Plain | None) -> None:
         one = clip(number)
         if one not in self.model.clips:
             return
-        stored = copy(one, sink, size=size, stored_at=self.clock.now())
+        stored = copy(one, sink, size=size, stored_at=self.clock.now(), plain=plain)
         self.runner.run(self.index.record(stored))
         row = self.model.row(one, sink)
-        if row.copy is None or row.copy.size != size:
+        if row.copy is None or (row.copy.size, row.copy.plain) != (size, plain):
             self.model.rows[one, sink] = Row(Need(sink=sink), stored)
 
     @rule(number=numbers, sink=sinks, counts=st.booleans(), times=st.integers(min_value=1, max_value=6))
@@ -160,12 +162,21 @@ class IndexAndModel(RuleBasedStateMachine):
         standings = [self.model.standing(one, asked) for one in self.model.oldest_first()]
         for question, wanted in (
             (self.index.pending, [s for s in standings if s.lacking]),
-            (self.index.backlog, [s for s in standings if s.lacking and s.held]),
+            (self.index.backlog, [s for s in standings if s.lacking and any(held.plain is None for held in s.held)]),
         ):
             pages: list[Standing] = []
             while page := self.runner.run(question(asked, after=pages[-1].clip.id if pages else None, limit=limit)):
                 pages += page
             assert pages == wanted
+
+    @rule(asked=some_sinks, but=st.lists(numbers, max_size=3))
+    def count_what_is_held_only_encrypted(self, asked: list[SinkName], but: list[int]) -> None:
+        wanted: Counter[SinkName] = Counter()
+        for one in self.model.clips:
+            held = [row.copy for (of, _), row in self.model.rows.items() if of == one and row.copy]
+            if held and all(each.plain for each in held) and one not in map(clip, but):
+                wanted.update(need.sink for need in self.model.standing(one, asked).lacking)
+        assert self.runner.run(self.index.sealed_away(asked, but=[clip(number).id for number in but])) == wanted
 
     @invariant()
     def they_agree_on_every_clip(self) -> None:
@@ -176,6 +187,8 @@ class IndexAndModel(RuleBasedStateMachine):
             for sink in self.runner.run(self.index.summary(asked)).sinks:
                 held = [row.copy for (_, of), row in self.model.rows.items() if of == sink.sink and row.copy]
                 assert (sink.stored, sink.bytes) == (len(held), sum(stored.size for stored in held))
+                clear = sum(stored.plain is None for stored in held)
+                assert self.runner.run(self.index.in_clear(sink.sink)) == clear
                 assert sink.stored + sink.lacking + sink.excluded == len(self.model.clips)
 
     async def _all(self, asked: list[SinkName]) -> list[Standing]:

@@ -4,16 +4,18 @@ import asyncio
 import functools
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from blinkarchive import BadKey, Clip, ClipId, Content, Copy, Key, SinkFull, SinkName, SinkUnavailable, SourceName
 from blinkarchive.clock import ManualClock
+from blinkarchive.encryption import Recipients
 from blinkarchive.errors import (
     ArchiveError,
     BadClip,
@@ -31,7 +33,7 @@ from blinkarchive.model import RunReport, Standing, State, Trouble
 from blinkarchive.pipeline.archive import Archive, Ask
 from blinkarchive.pipeline.catalog import CATALOGUED, catalogue
 from blinkarchive.pipeline.deletion import Deletions, Rule
-from blinkarchive.pipeline.lane import Lane
+from blinkarchive.pipeline.lane import Lane, Seal
 from blinkarchive.pipeline.naming import Namer
 from blinkarchive.pipeline.progress import Progress
 from blinkarchive.pipeline.spool import Spool
@@ -90,6 +92,8 @@ class House:
     rules: dict[SourceName, Rule] = field(default_factory=dict)
     skew: timedelta | None = timedelta(0)
     would_delete: list[Standing] = field(default_factory=list)
+    #: For whom a sink's clips are encrypted; False where the owner said that they are not to be.
+    encrypt: dict[str, Sequence[str] | Literal[False]] = field(default_factory=dict)
 
     @asynccontextmanager
     async def index(self, *, read_only: bool = False) -> AsyncIterator[Index]:
@@ -111,7 +115,17 @@ class House:
             spool = await stack.enter_async_context(Spool(self.folder / "spool").opened())
             asked = (ask and ask.sinks) or tuple(map(SinkName, self.sinks))
             lanes = [
-                Lane(name, None, clock=self.clock, at_once=2, opening=self.opening, deadline=self.deadline) for name in asked
+                Lane(
+                    name,
+                    None,
+                    clock=self.clock,
+                    seal=Seal(Recipients(recipients), index.secret) if (recipients := self.encrypt.get(name)) else None,
+                    in_clear=self.encrypt.get(name) is False,
+                    at_once=2,
+                    opening=self.opening,
+                    deadline=self.deadline,
+                )
+                for name in asked
             ]
             for lane, sink in [(lane, self.sinks[lane.name]) for lane in lanes]:
                 if not (ask and ask.dry_run):
@@ -144,6 +158,7 @@ class House:
                 skip_twins=self.skip_twins,
                 in_hand=self.in_hand,
                 trusted=tuple(map(SinkName, self.sinks)),
+                beside=[name for name in map(SinkName, self.sinks) if name not in asked],
                 deletions=deletions,
             )
             try:

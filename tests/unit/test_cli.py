@@ -314,6 +314,7 @@ class TestStatusAndList:
                     "size": 1234567,
                     "sha256": "ab" * 32,
                     "stored_at": "2026-03-01T12:00:00Z",
+                    "encrypted": False,
                 }
             ],
         }

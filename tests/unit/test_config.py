@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -11,12 +13,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
+import pyrage
 import pytest
 
 from blinkarchive.config import (
     EVERY,
     ArchiveConfig,
     Config,
+    EncryptConfig,
     SinkConfig,
     default_file,
     inline_secrets,
@@ -31,6 +35,7 @@ from blinkarchive.errors import ConfigError, PluginError
 from blinkarchive.model import SinkName, SourceName
 from blinkarchive.pace import PACES, Figures
 from blinkarchive.secret import Secret, redact
+from blinkarchive.wiring.workshop import check
 
 WHOLE = """
 [account.home]
@@ -616,3 +621,99 @@ def test_a_files_mode_says_whether_others_may_read_it(tmp_path: Path, mode: int,
     os.chmod(file, mode)
     assert readable_by_others(file) is others
     assert not readable_by_others(tmp_path / "missing")
+
+
+class TestEncryption:
+    ONE, TWO = (str(pyrage.x25519.Identity.generate().to_public()) for _ in range(2))
+    SSH = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN"
+    ALONE = 'one_recipient = "I know that a lost key loses the clips"'
+
+    def encrypt(self, config: Load, said: str, **environ: str) -> EncryptConfig | bool | None:
+        return config(f"{WHOLE}encrypt = {said}", **environ).sinks[SinkName("nas")].encrypt
+
+    def test_a_sink_is_encrypted_for_nobody_unless_it_is_said(self, config: Load) -> None:
+        assert config().sinks[SinkName("nas")].encrypt is None
+        assert self.encrypt(config, "false") is False
+
+    def test_two_keys_are_enough(self, config: Load) -> None:
+        assert self.encrypt(config, f'{{ recipients = ["{self.ONE}", "{self.SSH} me@home"] }}') == EncryptConfig(
+            recipients=(self.ONE, f"{self.SSH} me@home")
+        )
+
+    @pytest.mark.parametrize(
+        "keys",
+        [
+            [ONE],
+            [ONE, ONE],
+            [ONE, f" {ONE} "],
+            [ONE, ONE.upper()],
+            [f"{SSH} me@home", f"{SSH} me@work"],
+            [f"{SSH} me@home", SSH],
+        ],
+    )
+    def test_one_key_however_often_it_is_written_takes_a_sentence(self, config: Load, keys: list[str]) -> None:
+        """A key that is lost opens nothing any more: nobody has but one without knowing it."""
+        recipients = f"recipients = {json.dumps(keys)}"
+        said = refusal(config, f"{WHOLE}encrypt = {{ {recipients} }}")
+        assert self.ALONE in said
+        assert ":7: " in said
+        for close in ("", "yes", "i know that a lost key loses the clips"):
+            assert self.ALONE in refusal(config, f'{WHOLE}encrypt = {{ {recipients}, one_recipient = "{close}" }}')
+        assert isinstance(self.encrypt(config, f"{{ {recipients}, {self.ALONE} }}"), EncryptConfig)
+
+    @pytest.mark.parametrize(
+        ("said", "complaint"),
+        [
+            ("true", "true does not say for whom"),
+            ("{ recipients = [] }", "nobody could open"),
+            ("{}", "recipients in [sink.nas.encrypt]: missing"),
+            ('{ recipients = "age1" }', "must be a list"),
+            ('{ recipients = ["age1…", "age1…"] }', "recipient 1 is no public key"),
+            (f'{{ recipients = ["{ONE}", "{TWO[:-1]}"] }}', "recipient 2 is no public key"),
+            (f'{{ recipient = ["{ONE}", "{TWO}"] }}', 'did you mean "recipients"'),
+            ('"age1"', "must be a table"),
+            ("0", "must be"),
+        ],
+    )
+    def test_what_says_no_recipients_is_refused_with_its_line(self, config: Load, said: str, complaint: str) -> None:
+        told = refusal(config, f"{WHOLE}encrypt = {said}")
+        assert complaint in told
+        assert ":7: " in told
+
+    @pytest.mark.parametrize("form", ['["{}", "{}"]', '["age1", " {}"]', '"{}"', '[["{}"]]'])
+    def test_a_secret_key_in_the_config_is_refused_and_not_shown(self, config: Load, form: str) -> None:
+        for key in (str(pyrage.x25519.Identity.generate()), str(pyrage.x25519.Identity.generate()).lower()):
+            said = redact(refusal(config, f"{WHOLE}encrypt = {{ recipients = {form.replace('{}', key)} }}"))
+            assert ":7: " in said
+            assert key[16:30] not in said
+        assert "SECRET key" in refusal(config, f'{WHOLE}encrypt = {{ recipients = ["{key}"] }}')
+
+    def test_it_can_be_in_the_environment(self, config: Load) -> None:
+        table = f'{{ recipients = ["{self.ONE}", "{self.TWO}"] }}'
+        found = config(BLINKARCHIVE__SINK__NAS__ENCRYPT=table).sinks[SinkName("nas")].encrypt
+        assert found == EncryptConfig(recipients=(self.ONE, self.TWO))
+        keys = f'["{self.TWO}", "{self.ONE}"]'
+        others = config(f"{WHOLE}encrypt = {table}", BLINKARCHIVE__SINK__NAS__ENCRYPT__RECIPIENTS=keys)
+        assert others.sinks[SinkName("nas")].encrypt == EncryptConfig(recipients=(self.TWO, self.ONE))
+        nobody = config(f"{WHOLE}encrypt = {table}", BLINKARCHIVE__SINK__NAS__ENCRYPT="false")
+        assert nobody.sinks[SinkName("nas")].encrypt is False
+        key = str(pyrage.x25519.Identity.generate())
+        said = refusal(config, WHOLE, BLINKARCHIVE__SINK__NAS__ENCRYPT=f'{{ recipients = ["{key}"] }}')
+        assert "SECRET key" in said
+        assert key not in said
+
+    def test_where_the_package_is_missing_the_config_is_read_all_the_same(
+        self, config: Load, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "pyrage", None)
+        assert isinstance(self.encrypt(config, f'{{ recipients = ["{self.ONE}", "{self.TWO}"] }}'), EncryptConfig)
+        assert "SECRET key" in refusal(config, f'{WHOLE}encrypt = {{ recipients = ["AGE-SECRET-KEY-1QQ", "{self.ONE}"] }}')
+
+    def test_what_turns_out_to_be_no_key_when_a_run_begins_opens_no_sink_in_clear(
+        self, config: Load, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as without:
+            without.setitem(sys.modules, "pyrage", None)
+            read = config(f'{WHOLE}encrypt = {{ recipients = ["{self.ONE}", "age1…"] }}')
+        with pytest.raises(ConfigError, match=r"\[sink.nas\] recipient 2 is no public key"):
+            check(read)

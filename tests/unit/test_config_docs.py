@@ -10,12 +10,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 
 from blinkarchive.config import (
     AccountConfig,
     AlarmConfig,
     ArchiveConfig,
+    EncryptConfig,
     PluginsConfig,
     ServeConfig,
     SinkConfig,
@@ -24,7 +26,8 @@ from blinkarchive.config import (
     require,
 )
 from blinkarchive.convert import keys_of
-from blinkarchive.model import SourceName
+from blinkarchive.errors import ConfigError
+from blinkarchive.model import SinkName, SourceName
 from blinkarchive.pace import PACES, Figures
 from blinkarchive.when import format_duration
 
@@ -136,13 +139,24 @@ def test_the_shipped_config_is_accepted_and_holds_the_defaults(clean_environment
     assert read.warnings == ()
 
 
+def write(folder: Path, text: str) -> Path:
+    file = folder / "all.toml"
+    file.write_text(text)
+    return file
+
+
 def test_what_the_shipped_config_leaves_out_is_accepted_too(tmp_path: Path) -> None:
     text = re.sub(r"^# ([a-z_]+ = )", r"\1", SHIPPED.read_text("utf-8"), flags=re.MULTILINE)
     text = re.sub(r"^every = .*\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^password = \{ (?:file|keyring).*\n", "", text, flags=re.MULTILINE)
-    file = tmp_path / "all.toml"
-    file.write_text(text)
-    read = load(file, {"BLINK_PASSWORD": "x"})
+    # Nobody's keys stand there: a line that is taken over as it is must not encrypt for a stranger.
+    assert text.count('"age1…"') == 2
+    with pytest.raises(ConfigError, match="recipient 1 is no public key"):
+        load(write(tmp_path, text), {"BLINK_PASSWORD": "x"})
+    for _ in range(2):
+        text = text.replace('"age1…"', f'"{pyrage.x25519.Identity.generate().to_public()}"', 1)
+    read = load(write(tmp_path, text), {"BLINK_PASSWORD": "x"})
+    assert isinstance(read.sinks[SinkName("nas")].encrypt, EncryptConfig)
     assert read.alarm.ping is not None
     account = read.accounts["home"]
     assert account.read_password() is not None

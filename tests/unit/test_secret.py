@@ -115,12 +115,15 @@ def test_equal_secrets_are_equal_and_no_string_is() -> None:
         "code: 991234",
         "password: canary123",
         "token: canary1234567",
+        "AGE-SECRET-KEY-1CANARY123QQQQ",
+        "recipients = age-secret-key-1canary123qqqq",
+        "'# public key\\nAGE-SECRET-KEY-PQ-1CANARY123\\n'",
     ],
 )
 def test_a_secret_is_swept_from_any_form(text: str) -> None:
     swept = redact(text)
 
-    for part in ("canary", "ary123", "991234", "eyJ", "owner", "tag%40"):
+    for part in ("canary", "ary123", "CANARY", "ARY123", "991234", "eyJ", "owner", "tag%40"):
         assert part not in swept, swept
     assert HIDDEN in swept
 
