@@ -58,8 +58,8 @@ lock: $(READY) ## whether uv.lock is what pyproject.toml asks for
 
 check: lint types layers lock test ## all of it
 
-bench: $(READY) ## measure it beside others: ROADS="P2 P7" PAIRS=5
-	@$(PYTHON) -m benchmarks $(if $(PAIRS),--pairs $(PAIRS)) $(ROADS)
+bench: $(READY) ## measure it beside others: ROADS="P2 P7" PAIRS=5 UPDATE=1
+	@$(PYTHON) -m benchmarks $(if $(PAIRS),--pairs $(PAIRS)) $(if $(UPDATE),--update) $(ROADS)
 
 clean: ## remove the environment and whatever tools left behind
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist benchmarks/.peers .witness demo-archive

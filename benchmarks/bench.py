@@ -19,5 +19,5 @@ class Bench:
     pairs: int = PAIRS
     #: How many clips a large archive has.
     most_rows: int = 1_000_000
-    #: How many files go into a bucket.
+    #: How many files go off-site.
     files: int = 500

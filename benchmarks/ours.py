@@ -27,13 +27,27 @@ def blinkarchive(cloud: Cloud, *, at_once: int = 16, named: str = "", env: Mappi
 def check(cloud: Cloud, folder: Path, ran: Ran) -> None:
     """Raises `CannotRun` unless every clip of the cloud was stored by this run."""
     (cloud.all_came if cloud.module_id else cloud.all_are_under)(folder, ran)
+    require_stored(cloud, ran)
+
+
+def require_stored(cloud: Cloud, ran: Ran) -> None:
+    """Raises `CannotRun` unless the run says that it stored every clip of the cloud."""
     report = json.loads(ran.said)
     if report["stored"] != cloud.clips:
         raise CannotRun(f"{report['stored']} of {cloud.clips} clips were stored: {ran.said[-500:]}")
 
 
-def command(cloud: Cloud, folder: Path, *, at_once: int = 16, env: Mapping[str, str] | None = None) -> Command:
-    """`blinkarchive run` with its state, its clips and its config in a folder."""
+def command(
+    cloud: Cloud,
+    folder: Path,
+    *,
+    at_once: int = 16,
+    env: Mapping[str, str] | None = None,
+    sinks: Mapping[str, Mapping[str, object]] | None = None,
+) -> Command:
+    """`blinkarchive run` with its state, its clips and its config in a folder. The clips go to the disk, or, where the tables of
+    `sinks` are given by their names, to those.
+    """
     config = folder / "blinkarchive.toml"
     config.touch(mode=0o600)
     config.write_text(
@@ -50,13 +64,14 @@ def command(cloud: Cloud, folder: Path, *, at_once: int = 16, env: Mapping[str, 
         pace = {{ requests_per_second = inf, burst = 1, downloads = {at_once} }}
 
         [source.{"sync-module" if cloud.module_id else "cloud"}]
-
-        [sink.nas]
-        type = "disk"
-        path = {str(folder / "clips")!r}
         """
     )
-    (folder / "clips").mkdir(exist_ok=True)
+    if sinks is None:
+        (folder / "clips").mkdir(exist_ok=True)
+        sinks = {"nas": {"type": "disk", "path": str(folder / "clips")}}
+    with config.open("a") as more:
+        for name, keys in sinks.items():
+            more.write("\n".join([f"[sink.{name}]", *(f"{key} = {value!r}" for key, value in keys.items()), ""]))
     return Command(argv=[PROGRAM, "--config", config, "run", "--json"], env=dict(env or {}))
 
 

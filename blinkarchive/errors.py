@@ -5,6 +5,7 @@ BlinkArchiveError
 ├── Unavailable                 the other side as a whole is away: no fault of the clip in hand, so no try of it
 ├── ConfigError                 what the owner wrote cannot be used
 ├── CannotDecrypt               what is encrypted is for others, or is not whole
+│   └── NoIdentity              there is no key to open it with
 ├── PluginError                 a plugin cannot be loaded, or broke its contract
 ├── ArchiveError                the archive's own state
 │   ├── ArchiveBusy             another run holds the archive
@@ -81,6 +82,10 @@ class ConfigError(BlinkArchiveError):
 
 class CannotDecrypt(BlinkArchiveError):
     """What is encrypted cannot be opened."""
+
+
+class NoIdentity(CannotDecrypt):
+    """It is encrypted: --identity FILE names a key that opens it."""
 
 
 class PluginError(BlinkArchiveError):

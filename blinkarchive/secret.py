@@ -60,7 +60,7 @@ _KEYED = tuple(re.compile(form, re.IGNORECASE | re.DOTALL) for form in (_QUOTED,
 
 # What is a secret wherever it stands: tokens, sign-in codes, the password in an address, e-mail addresses.
 _ANYWHERE = re.compile(
-    r"(?:AGE-SECRET-KEY-[A-Z0-9-]+"
+    r"(?:AGE-SECRET-KEY-[A-Z0-9-]{8,}"
     r"|\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}"
     r"|(?<=\bcode )\d{6}\b|(?<=\bcode is )\d{6}\b|(?<=\bpin )\d{6}\b"
     r"|(?<=://)[^/\s@:]{1,64}:[^/\s@]{1,256}(?=@)"

@@ -14,6 +14,7 @@ from benchmarks.measure import CannotRun, Command, Ran, Rival
 HERE = Path(__file__).parent
 INSTALLED = HERE.parent / ".peers"
 BLINKPY = "blinkpy==0.25.9"
+AWSCLI = "awscli==1.46.3"
 
 
 def needs(program: str) -> None:
@@ -88,13 +89,24 @@ def blinkpy_stick(cloud: Cloud) -> Rival:
     return Rival(name="blinkpy, stick", ready=ready, check=cloud.all_came)
 
 
+def aws() -> Path:
+    """The AWS CLI's program."""
+    return _installed("awscli", AWSCLI) / "aws"
+
+
 def _blinkpy_python() -> Path:
-    python = INSTALLED / "blinkpy" / "bin" / "python"
-    mark = INSTALLED / "blinkpy" / BLINKPY
+    return _installed("blinkpy", BLINKPY) / "python"
+
+
+def _installed(name: str, requirement: str) -> Path:
+    """The programs of an environment of its own that holds a package: made once."""
+    home = INSTALLED / name
+    mark = home / requirement
     if not mark.exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", INSTALLED / "blinkpy"], check=True)
-        done = subprocess.run([python, "-m", "pip", "--quiet", "install", BLINKPY], capture_output=True, text=True, check=False)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
+        pip: list[str | Path] = [home / "bin" / "python", "-m", "pip", "--quiet", "install", requirement]
+        done = subprocess.run(pip, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise CannotRun(f"{BLINKPY} could not be installed: {done.stderr.strip()[-300:]}")
+            raise CannotRun(f"{requirement} could not be installed: {done.stderr.strip()[-300:]}")
         mark.touch()
-    return python
+    return home / "bin"

@@ -8,13 +8,14 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -23,12 +24,18 @@ from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.session import Session, Verb
 from blinkarchive.cli.words import count, is_terminal, length, record, size, table
 from blinkarchive.clock import Clock
-from blinkarchive.config import Config, SinkConfig, default_file, inline_secrets, options, readable_by_others
+from blinkarchive.config import Config, EncryptConfig, SinkConfig, default_file, inline_secrets, options, readable_by_others
+from blinkarchive.encryption import Recipients
 from blinkarchive.errors import BlinkArchiveError, ConfigError, LoginNeeded, NothingArchived, PluginError, SinkError
 from blinkarchive.interfaces import AnySinkType, Sink
 from blinkarchive.model import Alarm, AlarmChange, Content, Key, SinkName
 from blinkarchive.pipeline.lane import MARKER
 from blinkarchive.registry import Registry
+
+if TYPE_CHECKING:
+    from blinkarchive.index import Index
+
+T = TypeVar("T")
 
 DEADLINE = 20.0
 """How long one check may take, in seconds."""
@@ -302,13 +309,21 @@ def _in_a_line(error: ConfigError) -> str:
 
 async def _sink(config: Config, sink: SinkConfig, kind: AnySinkType, what: str) -> list[Check]:
     """Open a sink, look for the marker of an earlier run, and store and remove a small object; and hear what it has to say."""
+    if isinstance(sink.encrypt, EncryptConfig):
+        Recipients(sink.encrypt.recipients)
     async with kind.open(options(kind.options, sink)) as opened:
         marked = await opened.stat(MARKER) is not None
         if not marked and await _was_used(config, sink.name):
             found = "the marker of earlier runs is not there: this is not the place it was"
             return [Check(what=what, verdict=Verdict.FAIL, found=found, advice="is the right disk mounted?")]
+        if sink.encrypt is None and await _was_encrypted(config, sink.name):
+            found = "what is in it is encrypted, and the config does not say for whom any more: nothing is put there"
+            return [Check(what=what, verdict=Verdict.FAIL, found=found, advice="put `encrypt` back, or say encrypt = false")]
         left = await _probe(opened)
         notes = [Check(what=what, verdict=Verdict.WARN, found=str(note)) for note in getattr(opened, "notes", ())]
+    if isinstance(sink.encrypt, EncryptConfig) and (number := await _in_clear(config, sink.name)):
+        found = f"holds {count(number, 'clip')} that came before it was to be encrypted, and are not"
+        notes.append(Check(what=what, verdict=Verdict.WARN, found=found))
     if left:
         found = f"stores, but does not delete ({left}): a small object {left} stays there"
         return [Check(what=what, verdict=Verdict.WARN, found=found), *notes]
@@ -317,13 +332,26 @@ async def _sink(config: Config, sink: SinkConfig, kind: AnySinkType, what: str) 
 
 
 async def _was_used(config: Config, name: SinkName) -> bool:
+    return await _asked(config, lambda index: index.sink_id(name)) is not None
+
+
+async def _was_encrypted(config: Config, name: SinkName) -> bool:
+    return name in (await _asked(config, lambda index: index.recipients()) or {})
+
+
+async def _in_clear(config: Config, name: SinkName) -> int:
+    return await _asked(config, lambda index: index.in_clear(name)) or 0
+
+
+async def _asked(config: Config, question: Callable[[Index], Awaitable[T]]) -> T | None:
+    """What the index says; None when there is none."""
     from blinkarchive import wiring
 
     try:
         async with wiring.reading(config) as index:
-            return await index.sink_id(name) is not None
+            return await question(index)
     except NothingArchived:
-        return False
+        return None
 
 
 async def _probe(sink: Sink) -> str:

@@ -34,14 +34,14 @@ async def archived(
     from blinkarchive import wiring
 
     progress = Progress()
-    async with _shown(progress, enabled=not quiet and is_terminal(sys.stderr)):
+    async with shown(lambda seconds: lines(progress, seconds), quiet=quiet):
         return await wiring.run(config, ask, progress, planned=planned, would_delete=would_delete)
 
 
 @asynccontextmanager
-async def _shown(progress: Progress, *, enabled: bool) -> AsyncIterator[None]:
-    """Show the progress on the terminal behind stderr while the block runs."""
-    if not enabled:
+async def shown(words: Callable[[float], list[str]], *, quiet: bool) -> AsyncIterator[None]:
+    """Show how far it is on the terminal behind stderr while the block runs: in the words for so many seconds."""
+    if quiet or not is_terminal(sys.stderr):
         yield
         return
     from rich.console import Console
@@ -54,7 +54,7 @@ async def _shown(progress: Progress, *, enabled: bool) -> AsyncIterator[None]:
 
         async def look() -> None:
             while True:
-                live.update(Text("\n".join(lines(progress, time.monotonic() - began)), no_wrap=True), refresh=True)
+                live.update(Text("\n".join(words(time.monotonic() - began)), no_wrap=True), refresh=True)
                 await asyncio.sleep(1 / LOOKS_PER_SECOND)
 
         async with asyncio.TaskGroup() as group:

@@ -28,6 +28,8 @@ VERBS = {
     "serve": "Look after the archive until stopped: the scheduler.",
     "status": "Say what is stored where, what is pending and why, and what the scheduler does now.",
     "list": "List the archived clips and their copies.",
+    "verify": "Look whether every copy is where it should be, and what it was.",
+    "restore": "Bring clips back from the sinks to a folder.",
     "cameras": "List the cameras: how they are, and what they saw last.",
     "networks": "List the networks, their sync modules and the sticks in them.",
     "snap": "Take a new picture with a camera.",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from blinkarchive.cli import report, running
+from blinkarchive.cli import identity, report, running
 from blinkarchive.cli.exits import Exit, exit_for_report
 from blinkarchive.cli.moments import Moment, When, between
 from blinkarchive.cli.session import Session, Verb
@@ -25,6 +27,7 @@ from blinkarchive.pipeline.archive import Ask
     help="Only this source; repeatable.",
 )
 @click.option("--sink", "sinks", multiple=True, metavar="NAME", help="Only this sink of the config; repeatable.")
+@identity.identity_option("A key that opens encrypted copies, so that other sinks are brought what they lack from there")
 @click.option("--dry-run", is_flag=True, help="List what would be fetched or deleted, and change nothing.")
 @click.pass_obj
 def verb(
@@ -34,6 +37,7 @@ def verb(
     cameras: tuple[str, ...],
     sources: tuple[str, ...],
     sinks: tuple[str, ...],
+    identities: tuple[Path, ...],
     dry_run: bool,
 ) -> Exit:
     """Archive what is new, once.
@@ -60,6 +64,7 @@ def verb(
         cameras=cameras,
         sources=tuple(SourceName(name) for name in sources),
         sinks=tuple(SinkName(name) for name in sinks),
+        identities=identity.read(identities),
         dry_run=dry_run,
     )
     config = session.load()

@@ -11,7 +11,7 @@ from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.session import Session, Verb
 from blinkarchive.cli.words import ago, count, data, iso, record, table
 from blinkarchive.clock import Clock
-from blinkarchive.config import Config
+from blinkarchive.config import Config, EncryptConfig
 from blinkarchive.errors import ConfigError, NothingArchived
 from blinkarchive.index.facts import KnownSink
 from blinkarchive.model import SinkName
@@ -56,12 +56,13 @@ def _list(session: Session, config: Config) -> Exit:
         return Exit.DONE
     now = Clock().now()
     table(
-        ("SINK", "KIND", "COUNTS", "STORED", "ONLY THERE", "SINCE"),
+        ("SINK", "KIND", "COUNTS", "ENCRYPTED", "STORED", "ONLY THERE", "SINCE"),
         [
             (
                 name,
                 config.sinks[name].type if name in config.sinks else "not in the config",
                 "required" if _required(config, name) else "optional",
+                "yes" if _encrypted(config, name) else "no",
                 f"{known[name].stored:,}" if name in known else "0",
                 f"{known[name].only_there:,}" if name in known else "0",
                 ago(known[name].first_seen, now) if name in known else "-",
@@ -77,12 +78,17 @@ def _required(config: Config, name: SinkName) -> bool:
     return name not in config.sinks or config.sinks[name].required
 
 
+def _encrypted(config: Config, name: SinkName) -> bool:
+    return name in config.sinks and isinstance(config.sinks[name].encrypt, EncryptConfig)
+
+
 def _as_record(config: Config, name: SinkName, known: KnownSink | None) -> Mapping[str, object]:
     return {
         "sink": name,
         "type": config.sinks[name].type if name in config.sinks else None,
         "in_config": name in config.sinks,
         "required": _required(config, name),
+        "encrypted": _encrypted(config, name),
         "id": known.id if known else None,
         "stored": known.stored if known else 0,
         "only_there": known.only_there if known else 0,

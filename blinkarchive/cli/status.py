@@ -20,7 +20,7 @@ from blinkarchive.clock import Clock
 from blinkarchive.config import Config
 from blinkarchive.errors import NothingArchived
 from blinkarchive.index.facts import Lack, LastGood, SeenPart, SeenUnreadable, SinkSummary, Summary
-from blinkarchive.model import RunReport, State
+from blinkarchive.model import RunReport, SinkName, State
 
 if TYPE_CHECKING:
     from blinkarchive.daemon.health import Oldest
@@ -36,6 +36,8 @@ class Status:
 
     summary: Summary = field(default_factory=lambda: Summary(clips=0, oldest=None, newest=None, sinks=()))
     lacks: tuple[Lack, ...] = ()
+    #: How many clips a sink lacks that others hold only encrypted.
+    sealed_away: Mapping[SinkName, int] = field(default_factory=dict)
     runs: tuple[RunReport, ...] = ()
     last_good: LastGood = field(default_factory=lambda: LastGood(accounts={}, sources={}, sinks={}))
     unreadable: tuple[SeenUnreadable, ...] = ()
@@ -115,6 +117,7 @@ async def _read(config: Config, word: Word | None) -> Status:
         return Status(
             summary=await index.summary(sinks),
             lacks=tuple(await index.reasons(sinks)),
+            sealed_away=await index.sealed_away(sinks),
             runs=tuple(await index.last_runs(RUNS)),
             last_good=await index.last_good(),
             unreadable=tuple(await index.unreadables(limit=MOST_UNREADABLE)),
@@ -148,6 +151,7 @@ def _as_record(config: Config, status: Status, signed_in: Mapping[str, accounts.
             {"sink": lack.sink, "state": lack.state.value, "reason": lack.reason, "clips": lack.clips, "oldest": iso(lack.oldest)}
             for lack in status.lacks
         ],
+        "sealed_away": dict(status.sealed_away),
         "accounts": {
             name: {
                 "sign_in": standing.state.value,
@@ -307,6 +311,11 @@ def _about_lacks(status: Status) -> Iterator[str]:
         yield (
             f"\n{lack.sink} lacks {count(lack.clips, 'clip')} ({_STATES.get(lack.state, lack.state.value)}; "
             f"the oldest of {moment(lack.oldest)}){because}"
+        )
+    for sink, number in status.sealed_away.items():
+        yield (
+            f"\n{count(number, 'clip')} that {sink} lacks other sinks hold only encrypted; what Blink does not list any more "
+            "`blinkarchive run --identity FILE` brings there"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 
 from blinkarchive.interfaces import Part, Unreadable
 from blinkarchive.model import Clip, Copy, SinkName, SourceName, State
@@ -14,6 +15,15 @@ STUBBORN = 3
 
 CLOCKS_APART = timedelta(hours=1)
 """How far our clock and Blink's may be apart: a grace that is reckoned by a clock that is wrong is none."""
+
+
+class Holding(Enum):
+    """How a sink holds a clip that it could give to others."""
+
+    READABLE = "readable"
+    """As it is."""
+    ANY = "any"
+    """As it is, or encrypted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from blinkarchive.clock import Clock
 from blinkarchive.files import Files
-from blinkarchive.index.facts import Deletion, KnownSink, Lack, LastGood, Listing, SeenPart, SeenUnreadable, Summary
+from blinkarchive.index.facts import Deletion, Holding, KnownSink, Lack, LastGood, Listing, SeenPart, SeenUnreadable, Summary
 from blinkarchive.interfaces import Part, Unreadable
 from blinkarchive.model import Clip, ClipId, Copy, Key, RunReport, SinkName, SourceName, Standing, State
 from blinkarchive.secret import Secret
@@ -167,22 +167,24 @@ class Index:
         """
         return await self._ask(self._sql.unstored, account, source, sinks, given_up=given_up, limit=limit)
 
-    async def backlog(self, sinks: Sequence[SinkName], *, after: ClipId | None = None, limit: int = PAGE) -> list[Standing]:
-        """Clips that some of the sinks lacks though another of them holds it as it is, oldest recording first, in pages.
-
-        A sink that holds a clip encrypted can give it to nobody.
+    async def backlog(
+        self, sinks: Sequence[SinkName], *, sealed: bool = False, after: ClipId | None = None, limit: int = PAGE
+    ) -> list[Standing]:
+        """Clips that some of the sinks lacks though another of them holds it, oldest recording first, in pages. One that is held
+        only encrypted is not among them: nobody can be given it; unless with `sealed`.
         """
-        return await self._ask(self._sql.lacking_page, sinks, held=True, after=after, limit=limit)
+        holding = Holding.ANY if sealed else Holding.READABLE
+        return await self._ask(self._sql.lacking_page, sinks, holding, after=after, limit=limit)
 
     async def sealed_away(self, sinks: Sequence[SinkName], *, but: Collection[ClipId] = ()) -> dict[SinkName, int]:
-        """How many clips each of the sinks lacks, of those that lack any, that some sink holds encrypted, and none as it is. Some
-        clips may be left out of it.
+        """How many clips each of the sinks lacks that some sink holds encrypted, and none as it is; only sinks that lack any, and
+        clips that are not among those in `but`.
         """
-        return await self._ask(self._sql.sealed_away, sinks, but=but)
+        return await self._ask(self._sql.sealed_away, sinks, but)
 
     async def pending(self, sinks: Sequence[SinkName], *, after: ClipId | None = None, limit: int = PAGE) -> list[Standing]:
         """Clips that any of the sinks lacks, oldest recording first, in pages."""
-        return await self._ask(self._sql.lacking_page, sinks, held=False, after=after, limit=limit)
+        return await self._ask(self._sql.lacking_page, sinks, None, after=after, limit=limit)
 
     async def clips(
         self,

@@ -20,6 +20,7 @@ from blinkarchive.index.facts import (
     CLOCKS_APART,
     STUBBORN,
     Deletion,
+    Holding,
     KnownSink,
     Lack,
     LastGood,
@@ -269,13 +270,14 @@ class Sql:
             )
             return [(ClipId(id_), recorded_at) for id_, recorded_at in rows]
 
-    def lacking_page(self, sinks: Sequence[SinkName], *, held: bool, after: ClipId | None, limit: int) -> list[Standing]:
-        """Clips that any of the sinks lacks (and, with `held`, another of them holds as they are), oldest recording first."""
+    def lacking_page(
+        self, sinks: Sequence[SinkName], holding: Holding | None, *, after: ClipId | None, limit: int
+    ) -> list[Standing]:
+        """Clips that any of the sinks lacks (and, with `holding`, another of them holds in that way), oldest recording first."""
         with self._transaction() as connection:
             numbers = self._numbers(connection, sinks)
             start = self._position(connection, after)
-            holders = _numbers_of(numbers) if held else None
-            parts = [self._lacked_by(number, start, holders) for number in numbers.values()]
+            parts = [self._lacked_by(number, start, _numbers_of(numbers), holding) for number in numbers.values()]
             if not parts:
                 return []
             each = [sa.select(part.order_by(*part.selected_columns).limit(limit).subquery()) for part in parts]
@@ -283,7 +285,9 @@ class Sql:
             page = sa.select(first.c.n).order_by(first.c.recorded_at, first.c.n).limit(limit).subquery()
             return self._standings(connection, page, numbers)
 
-    def _lacked_by(self, number: int | None, start: tuple[datetime, int] | None, holders: Sequence[int] | None) -> sa.Select[Any]:
+    def _lacked_by(
+        self, number: int | None, start: tuple[datetime, int] | None, holders: Sequence[int], holding: Holding | None
+    ) -> sa.Select[Any]:
         """When recorded, and the number, of each clip that one sink lacks: all of them when the archive never had that sink."""
         if number is None:
             columns: tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]] = (clip.c.recorded_at, clip.c.n)
@@ -293,34 +297,25 @@ class Sql:
             chosen = sa.select(copy.c.recorded_at, copy.c.clip.label("n")).where(copy.c.sink == number, LACKING)
         if start is not None:
             chosen = chosen.where(_later(columns, start))
-        if holders is not None:
+        if holding is not None:
             holder = copy.alias("holder")
-            readable = sa.exists().where(
-                holder.c.clip == columns[1],
-                holder.c.sink.in_(holders),
-                holder.c.state == State.STORED.value,
-                holder.c.plain_sha256.is_(None),
+            held = sa.exists().where(
+                holder.c.clip == columns[1], holder.c.sink.in_(holders), holder.c.state == State.STORED.value
             )
-            chosen = chosen.where(readable)
+            chosen = chosen.where(held.where(holder.c.plain_sha256.is_(None)) if holding is Holding.READABLE else held)
         return chosen
 
-    def sealed_away(self, sinks: Sequence[SinkName], *, but: Collection[ClipId]) -> dict[SinkName, int]:
-        sealed, readable = copy.alias("sealed"), copy.alias("readable")
+    def sealed_away(self, sinks: Sequence[SinkName], but: Collection[ClipId]) -> dict[SinkName, int]:
+        holder = copy.alias("holder")
+        held = sa.exists().where(holder.c.clip == copy.c.clip, holder.c.state == State.STORED.value)
         with self._transaction() as connection:
             numbers = self._numbers(connection, sinks)
             rows = connection.execute(
                 sa.select(copy.c.sink, sa.func.count())
-                .where(copy.c.sink.in_(_SINKS), LACKING, copy.c.clip.not_in(sa.select(self._these.c.n)))
-                .where(sa.exists().where(sealed.c.clip == copy.c.clip, sealed.c.plain_sha256.is_not(None)))
-                .where(
-                    ~sa.exists().where(
-                        readable.c.clip == copy.c.clip,
-                        readable.c.state == State.STORED.value,
-                        readable.c.plain_sha256.is_(None),
-                    )
-                )
+                .where(copy.c.sink.in_(_SINKS), LACKING, held, ~held.where(holder.c.plain_sha256.is_(None)))
+                .where(copy.c.clip.not_in(sa.select(clip.c.n).where(clip.c.id.in_(self._given))))
                 .group_by(copy.c.sink),
-                {"sinks": _numbers_of(numbers), "given": list(but)},
+                {"sinks": _numbers_of(numbers), "given": sorted(but)},
             )
             counts: dict[int, int] = dict(rows.all())
         return {name: counts[number] for name, number in numbers.items() if number in counts}

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
+from blinkarchive.encryption import Identities
 from blinkarchive.errors import BlinkArchiveError, LoginNeeded, SourceError
 from blinkarchive.interfaces import Batch, ClipRef, Source
 from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standing
@@ -53,6 +54,8 @@ class Ask:
     collect: bool = True
     #: Whether to bring sinks what others of them, or the spool, hold.
     feed: bool = True
+    #: What opens the encrypted copies of sinks, so that others can be fed from them.
+    identities: Identities | None = None
     dry_run: bool = False
 
     @property
@@ -126,6 +129,8 @@ class Archive:
         #: Clips that some sink holds while others are slow to take them, oldest first: the futures that wait for a place.
         self._waiting: OrderedDict[ClipId, list[asyncio.Future[bool]]] = OrderedDict()
         self._unfinished: set[ClipId] = set()
+        #: Clips that were sent away from slow sinks and wait to be fed: their source, and how they stand.
+        self._postponed: dict[ClipId, tuple[Clip, SourceName, dict[SinkName, str]]] = {}
         self._courier = Courier(
             index=index,
             spool=spool,
@@ -135,6 +140,7 @@ class Archive:
             patience=defaultdict(Patience) if patience is None else patience,
             stored=stored,
             held=self._held,
+            identities=self._ask.identities,
             make_room=self._make_room_in_spool,
             beside=beside,
         )
@@ -325,12 +331,15 @@ class Archive:
         task.add_done_callback(functools.partial(self._arrived, way, source))
 
     def _arrived(self, way: Way, source: SourceName, task: asyncio.Task[None]) -> None:
-        """A clip's way has ended, well or not, or was cut short: count it."""
+        """A clip's way has ended, well or not, or was cut short: count it, unless its turn comes once more."""
         self._room.release()
         self._in_hand.discard(way.clip.id)
         self._release_slot(way)
         self._waiting.pop(way.clip.id, None)
         ends = {sink: way.ends.get(sink, "failed") for sink in self._sinks}
+        if way.sent_away:
+            self._postponed[way.clip.id] = (way.clip, source, ends)
+            return
         if not set(ends.values()) <= {"stored", "known"}:
             self._unfinished.add(way.clip.id)
         self._progress.ended(way.clip.account, source, ends)
@@ -346,9 +355,7 @@ class Archive:
             self._slots.release()
 
     def _make_room(self) -> None:
-        """The spool is full of clips that wait for slow sinks: send the oldest away; a later run feeds it from the sink
-        that holds it.
-        """
+        """The spool is full of clips that wait for slow sinks: send the oldest away; it is fed from the sink that holds it."""
         while self._waiting:
             _, ticket = self._waiting.popitem(last=False)
             if waits := [turn for turn in ticket if not turn.done()]:
@@ -394,15 +401,20 @@ class Archive:
                     await self._courier.let_go(standing.clip.id, readable=readable)
             if len(self._sinks) > 1:
                 after: ClipId | None = None
-                while page := await self._index.backlog(self._sinks, after=after):
+                while page := await self._index.backlog(self._sinks, sealed=self._ask.identities is not None, after=after):
                     for standing in page:
                         await self._feed_one(clips, standing)
                     after = page[-1].clip.id
+        if self._ask.identities is None:
+            await self._tell_of_sealed()
+
+    async def _tell_of_sealed(self) -> None:
+        """What a sink lacks that no other can give it, though the archive holds it, takes the owner's key."""
         on_their_way = {*self._unfinished, *self._in_hand, *self._spool.leftovers}
         there = [name for name, lane in self._lanes.items() if not lane.closed]
         for sink, number in (await self._index.sealed_away(there, but=on_their_way)).items():
-            self._progress.trouble(
-                f"sink {sink}",
+            self._progress.sink_failed(
+                sink,
                 f"it lacks {number:,} clips that the archive holds only encrypted. What Blink still keeps comes there when "
                 "all is listed, once a day; `blinkarchive run --identity FILE` brings the rest",
             )
@@ -413,5 +425,13 @@ class Archive:
         if clip.id in self._unfinished or clip.id in self._in_hand or self._ask.leaves_out(clip) or not open_lanes:
             return
         self._unfinished.add(clip.id)
-        self._progress.listed(clip.account, clip.source, 1, self._sinks)
-        await self._start(clips, ClipRef(clip=clip, open=no_source), standing, clip.source)
+        _, source, _ = self._postponed.pop(clip.id, (clip, None, {}))
+        if source is None:
+            self._progress.listed(clip.account, clip.source, 1, self._sinks)
+        await self._start(clips, ClipRef(clip=clip, open=no_source), standing, source or clip.source)
+
+    def settle(self) -> None:
+        """Count what was sent away, and was not fed after all: another run has to bring it."""
+        for clip, source, ends in self._postponed.values():
+            self._progress.ended(clip.account, source, ends)
+        self._postponed.clear()

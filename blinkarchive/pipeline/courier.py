@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
+from blinkarchive.encryption import Identities
 from blinkarchive.errors import (
     ArchiveError,
     BadClip,
@@ -31,6 +32,7 @@ from blinkarchive.model import Clip, ClipId, Content, Copy, Need, Plain, SinkNam
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.progress import Progress
 from blinkarchive.pipeline.spool import Spool
+from blinkarchive.pipeline.way_back import clip_of
 from blinkarchive.retry import Patience, retry
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ class Way:
         self.readable = any(copy.plain is None for copy in standing.held)
         #: What waits for a place in a sink. Whoever sets one of them to False sends the clip away from there.
         self.ticket: list[asyncio.Future[bool]] = []
+        #: Whether that was done: it lacks nothing that a sink does not hold, and its turn comes later.
+        self.sent_away = False
 
 
 class Courier:
@@ -74,12 +78,13 @@ class Courier:
         patience: Mapping[str, Patience],
         stored: Callable[[Clip, Copy], Awaitable[None]],
         held: Callable[[Way], None],
+        identities: Identities | None,
         make_room: Callable[[], Awaitable[bool]],
         beside: Sequence[SinkName] = (),
     ) -> None:
         """`patience` is for each account. `stored` is told of each copy; `held` when a clip is in a sink, so that others which
-        are slow to take it need delay nobody. `make_room` lets go of what can be done without in the spool, and gives whether
-        there was any. `beside` are the archive's sinks that are not in this run.
+        are slow to take it need delay nobody. `identities` open what is encrypted. `make_room` lets go of what can be done
+        without in the spool, and gives whether there was any. `beside` are the archive's sinks that are not in this run.
         """
         self._index = index
         self._spool = spool
@@ -89,6 +94,7 @@ class Courier:
         self._patience = patience
         self._stored = stored
         self._held = held
+        self._identities = identities
         self._make_room = make_room
         self._beside = beside
         self._unreachable: dict[str, int] = {}
@@ -141,7 +147,7 @@ class Courier:
         if leftover is not None:
             return leftover
         for copy in way.standing.held:
-            if copy.plain is not None:
+            if copy.plain is not None and self._identities is None:
                 continue  # it is encrypted, and not for us
             try:
                 return await self._reread(way.clip, self._lanes[copy.sink], copy)
@@ -182,12 +188,8 @@ class Courier:
             return await write()
 
     async def _reread(self, clip: Clip, lane: Lane, copy: Copy) -> Content:
-        ref = ClipRef(clip=clip, open=lambda: lane.read(copy.key, copy.size))
-        content = await self._in_room(lambda: self._spool.fill(ref, self._progress.came))
-        if content.sha256 != copy.sha256:
-            await self._spool.release(clip.id)
-            raise CopyDiffers("its bytes are not those that were stored")
-        return content
+        ref = ClipRef(clip=clip, open=lambda: clip_of(lane, copy, self._identities, self._spool.folder))
+        return await self._in_room(lambda: self._spool.fill(ref, self._progress.came))
 
     def _judge(self, account: str, error: BlinkArchiveError) -> None:
         """Decide whether Blink (or the spool) as a whole is away, so that other clips need not find out one by one."""
@@ -200,6 +202,7 @@ class Courier:
     async def _deliver(self, way: Way, lane: Lane, content: Content) -> None:
         if not await lane.places.take(way.ticket):
             way.ends[lane.name] = "failed"
+            way.sent_away = True
             return
         plain, wanted = None, way.standing.key
         try:

@@ -8,9 +8,10 @@ import json
 import logging
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Protocol, TypeVar
 
 from blinkarchive.clock import Clock
@@ -48,6 +49,17 @@ _STRIKES = 5
 _SILENCE = 120.0
 _CLOSING = 5.0
 _LONGEST_MARKER = 4096
+
+
+class Depth(Enum):
+    """How far one goes to know that a copy is there."""
+
+    LOOK = "look"
+    """It is there, of the right size, and of the right hash where the sink says it without being sent the bytes."""
+    PROVE = "prove"
+    """Its hash is right: the one that the sink computes of what it holds, else that of the bytes read back."""
+    READ = "read"
+    """Every byte is read back, whatever the sink says."""
 
 
 class Places:
@@ -162,18 +174,35 @@ class Lane:
         others: Iterable[SinkName] = (),
     ) -> AsyncIterator[Lane]:
         """Open the sink and prove it. When that fails the lane is closed, with the reason; only `ConfigError` is raised."""
+        async with self._entered(opening, lambda: self.prove(memory, spool, others)):
+            yield self
+
+    @asynccontextmanager
+    async def opened_to_read(
+        self, opening: Callable[[], AbstractAsyncContextManager[Sink]], memory: Mapping[SinkName, str | None]
+    ) -> AsyncIterator[Lane]:
+        """Open the sink, to read from it alone, and recognise it. `memory` is what the index knows of the markers of sinks. A
+        sink that has another name in the config now goes by the one that the index knows. For failures see `opened`.
+        """
+        async with self._entered(opening, lambda: self._recognise(memory)):
+            yield self
+
+    @asynccontextmanager
+    async def _entered(
+        self, opening: Callable[[], AbstractAsyncContextManager[Sink]], proving: Callable[[], Awaitable[None]]
+    ) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             try:
                 async with self._guarded(), asyncio.timeout(self._opening):
                     self._opened = await stack.enter_async_context(opening())
                 self.closed = ""
                 async with self._guarded(), asyncio.timeout(self._opening):
-                    await self.prove(memory, spool, others)
+                    await proving()
             except ConfigError as error:
                 raise ConfigError(f"[sink.{self.name}] {error}") from error
             except BlinkArchiveError as error:
                 self.close(str(error))
-            yield self
+            yield
             self.close("the run is over")
             try:
                 async with self._guarded(), asyncio.timeout(_CLOSING):
@@ -189,7 +218,7 @@ class Lane:
         """
         known = (await memory.sink_ids()).get(self.name)
         found = await self._marker()
-        if found is None and known is None:
+        if found is None and known is None:  # a new sink
             text = json.dumps(
                 {"blinkarchive sink": str(uuid.uuid4()), "note": "Leave this file here: it tells that this is the right place."}
             )
@@ -197,6 +226,17 @@ class Lane:
                 with suppress(AlreadyThere):  # another machine was quicker: then it is its marker that counts
                     await self._sink.put(MARKER, content)
             found = await self._marker()
+        marker = self._require(found, known)
+        if known is None:
+            await self._take_name(memory, marker, set(others))
+        await self._agree_on_encryption(memory)
+
+    async def _recognise(self, memory: Mapping[SinkName, str | None]) -> None:
+        marker = self._require(await self._marker(), memory.get(self.name))
+        self.name = next((name for name, id_ in memory.items() if id_ == marker), self.name)
+
+    def _require(self, found: str | None, known: str | None) -> str:
+        """The marker that was found, if it is the known one. Raises `SinkUnavailable`."""
         if found is None:
             raise SinkUnavailable(
                 f"sink {self.name}: its marker {MARKER} is missing. Is the disk mounted? "
@@ -207,9 +247,7 @@ class Lane:
                 f"sink {self.name}: this is another place than before (its marker is {found}, expected {known}). "
                 "Is the right disk mounted? A new place needs a new name in the config"
             )
-        if known is None:
-            await self._take_name(memory, found, set(others))
-        await self._agree_on_encryption(memory)
+        return found
 
     async def _agree_on_encryption(self, memory: SinkMemory) -> None:
         """What was to be encrypted once is never put in clear because a line of a config got lost."""
@@ -318,8 +356,8 @@ class Lane:
             raise SinkUnavailable(f"sink {self.name}: no answer in time")
         return doing.result()
 
-    async def verify(self, copy: Copy, memory: SinkMemory) -> bool:
-        """Whether the sink holds the copy at this moment, with its size and its hash: asked of the sink, or read back from it.
+    async def verify(self, copy: Copy, memory: SinkMemory, depth: Depth = Depth.PROVE) -> bool:
+        """Whether the sink holds the copy at this moment, as far as `depth` goes.
 
         False means that it certainly does not: what is there is of other bytes, or nothing is, and the marker says that this is
         still the right place. Whatever else there is to say is raised, and means "unknown": `SinkError` or `PluginError`.
@@ -327,7 +365,7 @@ class Lane:
         if self.closed:
             raise SinkClosed(self.closed)
         try:
-            held = await self._in_time(lambda: self._holds(copy.key, copy.size, copy.sha256))
+            held = await self._in_time(lambda: self._holds(copy.key, copy.size, copy.sha256, depth))
             known, found = (None, None) if held else ((await memory.sink_ids()).get(self.name), await self._in_time(self._marker))
         except (Unavailable, PluginError) as error:
             self._strike(error)
@@ -338,8 +376,8 @@ class Lane:
         self._strikes = 0
         return held
 
-    async def _holds(self, key: Key, size: int, sha256: str) -> bool:
-        """Whether the stored bytes are those of this size and hash: by the hash the sink computes of them, else read back."""
+    async def _holds(self, key: Key, size: int, sha256: str, depth: Depth = Depth.PROVE) -> bool:
+        """Whether the stored bytes are those of this size and hash."""
         stored = await self._sink.stat(key)
         if stored is None:
             return False
@@ -347,7 +385,9 @@ class Lane:
             raise PluginError(f"sink {self.name}: stat gave {type(stored).__name__} in place of Stored or None")
         if stored.size != size:
             return False
-        found = stored.sha256
+        found = None if depth is Depth.READ else stored.sha256
+        if found is None and depth is Depth.LOOK:
+            return True
         if found is None:
             reading = hashlib.sha256()
             async with self._sink.open(key) as chunks:
@@ -356,11 +396,43 @@ class Lane:
             found = reading.hexdigest()
         return found == sha256
 
+    async def list(self, prefix: str) -> list[Stored]:
+        """Every object whose key begins with `prefix`, in the order of their keys. Raises `SinkError` or `PluginError`."""
+        async with self._guarded():
+            return sorted([stored async for stored in self._sink.list(prefix)], key=lambda stored: stored.key)
+
     @asynccontextmanager
     async def read(self, key: Key, size: int) -> AsyncIterator[Body]:
-        """The bytes the sink holds, as a source of the clip for another sink."""
-        async with self._guarded(), self._sink.open(key) as chunks:
-            yield Body(length=size, type="video/mp4", chunks=_in_time(chunks))
+        """The bytes the sink holds. What goes wrong with whoever reads them is no fault of the sink's."""
+        async with self._guarded():
+            opened = self._sink.open(key)
+            chunks = await opened.__aenter__()
+        try:
+            async with aclosing(self._chunks(chunks)) as guarded:
+                yield Body(length=size, type="video/mp4", chunks=guarded)
+        except BaseException:
+            with suppress(BlinkArchiveError):
+                await self._leave(opened)
+            raise
+        await self._leave(opened)
+
+    async def _chunks(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        """The chunks, as long as none of them is waited for too long."""
+        try:
+            while True:
+                async with self._guarded(), asyncio.timeout(_SILENCE):
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    return
+                yield chunk
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                async with self._guarded():
+                    await chunks.aclose()
+
+    async def _leave(self, opened: AbstractAsyncContextManager[AsyncIterator[bytes]]) -> None:
+        async with self._guarded():
+            await opened.__aexit__(None, None, None)
 
     @asynccontextmanager
     async def _guarded(self) -> AsyncIterator[None]:
@@ -392,17 +464,6 @@ class Lane:
         if not self.closed or self._opened is None:
             self.closed = why
             log.info("the sink is closed for this run", extra={"sink": self.name, "because": why})
-
-
-async def _in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The chunks, as long as none of them is waited for too long."""
-    while True:
-        try:
-            async with asyncio.timeout(_SILENCE):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            return
-        yield chunk
 
 
 def _is_intact(content: Content) -> bool:

@@ -3,6 +3,19 @@
 from blinkarchive.wiring.looking import reading, retire
 from blinkarchive.wiring.signing_in import import_credentials, sign_in, signed_in
 from blinkarchive.wiring.state import State
+from blinkarchive.wiring.way_back import restore, verify
 from blinkarchive.wiring.workshop import Workshop, check, run
 
-__all__ = ["State", "Workshop", "check", "import_credentials", "reading", "retire", "run", "sign_in", "signed_in"]
+__all__ = [
+    "State",
+    "Workshop",
+    "check",
+    "import_credentials",
+    "reading",
+    "restore",
+    "retire",
+    "run",
+    "sign_in",
+    "signed_in",
+    "verify",
+]

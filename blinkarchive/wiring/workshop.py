@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
-from blinkarchive.config import Config, EncryptConfig, require, sink_options
-from blinkarchive.encryption import Recipients
-from blinkarchive.errors import BlinkArchiveError, ConfigError, LoginNeeded, PluginError
+from blinkarchive.config import Config, require
+from blinkarchive.errors import BlinkArchiveError, LoginNeeded, PluginError
 from blinkarchive.index import Index
-from blinkarchive.interfaces import Sink, Source
+from blinkarchive.interfaces import Source
 from blinkarchive.model import ClipId, RunReport, SinkName, SourceName, Standing
 from blinkarchive.pace import Pace
 from blinkarchive.pipeline.archive import Archive, Ask
@@ -33,24 +30,11 @@ from blinkarchive.retry import Patience
 from blinkarchive.sources.media_list import MediaList
 from blinkarchive.sources.sync_module import SyncModules
 from blinkarchive.wiring.signing_in import signed_in
+from blinkarchive.wiring.sinks import Openings, openings_of, plugins_of, wanted
 from blinkarchive.wiring.state import State
 
 if TYPE_CHECKING:
     from blinkarchive.blink import Client
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How a sink is opened, and for whom what goes into it is encrypted."""
-
-    open: Callable[[], AbstractAsyncContextManager[Sink]]
-    recipients: Recipients | None
-
-
-Openings = Mapping[SinkName, Opening | PluginError]
-"""How each sink is opened, or why it cannot be: its plugin cannot, or what goes into it could not be encrypted."""
 
 _HOOKS_AT_A_STOP = 3.0
 
@@ -77,13 +61,9 @@ async def run(
 def check(config: Config) -> Registry:
     """Look at a config as a run does before it begins, and give its plugins. Raises `ConfigError`."""
     require(config)
-    registry = _plugins(config)
-    _openings(config, registry, ())
+    registry = plugins_of(config)
+    openings_of(config, registry, ())
     return registry
-
-
-def _plugins(config: Config) -> Registry:
-    return Registry.load(kinds={sink.type for sink in config.sinks.values()}, also=config.plugins.load)
 
 
 class Workshop:
@@ -119,17 +99,18 @@ class Workshop:
         state = State(folder=config.archive.state)
         state.make()
         with held(state.lock):
-            registry = _plugins(config)
-            openings = _openings(config, registry, sinks)
+            registry = plugins_of(config)
+            openings = openings_of(config, registry, sinks)
             spool = Spool(state.spool, largest=config.archive.largest_clip, reserve=config.archive.reserve)
             async with _index(state, clock, dry_run=dry_run) as index, spool.opened():
                 yield cls(config, clock, registry, openings, index, spool)
 
     async def backlog(self) -> bool:
-        """Whether there is something to feed: clips that one sink holds and another lacks, or that the spool holds."""
-        if set(self.spool.leftovers) - self.in_hand:
+        """Whether there is something to feed, or to tell: clips that one sink holds and another lacks, or the spool holds."""
+        sinks = tuple(self.config.sinks)
+        if set(self.spool.leftovers) - self.in_hand or await self.index.sealed_away(sinks, but=self.in_hand):
             return True
-        page = await self.index.backlog(tuple(self.config.sinks)) if len(self.config.sinks) > 1 else []
+        page = await self.index.backlog(sinks) if len(sinks) > 1 else []
         return any(standing.clip.id not in self.in_hand for standing in page)
 
     async def run(
@@ -260,6 +241,7 @@ class _Run:
                         await self._catalogue(lane)
             await deletions.run()
         finally:
+            archive.settle()
             for lane in lanes:
                 if lane.closed and not self._ask.dry_run:
                     self._progress.sink_failed(lane.name, lane.closed)
@@ -288,7 +270,7 @@ class _Run:
     async def _lanes(self, stack: AsyncExitStack) -> list[Lane]:
         """The sinks of this run, opened and proven; one that is away is closed, with the reason. A dry run opens none."""
         lanes = []
-        for name in _wanted(self._ask.sinks, self._workshop.openings, "sink"):
+        for name in wanted(self._ask.sinks, self._workshop.openings, "sink"):
             opening = self._workshop.openings[name]
             recipients = None if isinstance(opening, PluginError) else opening.recipients
             seal = Seal(recipients, self._index.secret) if recipients else None
@@ -306,7 +288,7 @@ class _Run:
 
     async def _sources(self, stack: AsyncExitStack) -> list[Source]:
         """The sources of every account that is signed in; what keeps the others out is in the report."""
-        wanted = _wanted(self._ask.sources, self._config.sources, "source")
+        names = wanted(self._ask.sources, self._config.sources, "source")
         sources: list[Source] = []
         for account in self._config.accounts.values():
             pace, patience = self._workshop.paces[account.name], self._patience[account.name]
@@ -321,48 +303,11 @@ class _Run:
                     self._progress.login_needed.append(account.name)
                 continue
             self._skew[account.name] = _skew_of(blink)
-            if SourceName.CLOUD in wanted:
+            if SourceName.CLOUD in names:
                 sources.append(MediaList(account.name, blink, pace=pace, patience=patience, clock=self._clock))
-            if SourceName.SYNC_MODULE in wanted:
+            if SourceName.SYNC_MODULE in names:
                 sources.append(SyncModules(account.name, blink, pace=pace, patience=patience, clock=self._clock))
         return sources
-
-
-def _openings(config: Config, registry: Registry, asked: Sequence[SinkName]) -> Openings:
-    """How each sink of a run is opened, or why its plugin cannot. Nothing is opened yet.
-
-    Raises one `ConfigError` that tells everything that is wrong with any of them.
-    """
-    sinks = [config.sinks[name] for name in _wanted(asked, config.sinks, "sink")]
-    broken: dict[SinkName, PluginError] = {}
-    recipients: dict[SinkName, Recipients] = {}
-    for sink in sinks:
-        try:
-            if isinstance(sink.encrypt, EncryptConfig):
-                recipients[sink.name] = Recipients(sink.encrypt.recipients)
-            with suppress(ConfigError):  # told below, with all else that is wrong
-                registry.sink_type(sink.type)
-        except PluginError as error:
-            broken[sink.name] = error
-        except ConfigError as error:  # only where encrypting was not installed yet when the config was read
-            raise ConfigError(f"[sink.{sink.name}] {error}") from error
-    whole = [sink for sink in sinks if sink.name not in broken]
-    made = sink_options(whole, lambda name: registry.sink_type(name).options)
-    openings = {
-        sink.name: Opening(functools.partial(registry.sink_type(sink.type).open, made[sink.name]), recipients.get(sink.name))
-        for sink in whole
-    }
-    return {sink.name: broken.get(sink.name) or openings[sink.name] for sink in sinks}
-
-
-def _wanted(asked: Sequence[T], there: Iterable[T], what: str) -> list[T]:
-    """Those that were asked for, else all. Raises `ConfigError` for one that is not there."""
-    known = list(there)
-    for name in asked:
-        if name not in known:
-            there_is = ", ".join(map(str, known)) or "none"
-            raise ConfigError(f'there is no {what} "{name}" in the config; there is {there_is}')
-    return [name for name in known if name in asked or not asked]
 
 
 def _skew_of(blink: Client) -> Callable[[], timedelta | None]:

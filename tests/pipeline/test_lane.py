@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -408,3 +408,27 @@ async def test_taken_twice_under_the_second_name_is_one_object(content: Content)
     assert len(sink.objects) == 2
     with pytest.raises(AlreadyThere):
         await sink.put(KEY, content)
+
+
+async def test_what_goes_wrong_with_whoever_reads_is_no_fault_of_the_plugin() -> None:
+    sink = MemorySink()
+    sink.objects[KEY] = film(1)
+    with pytest.raises(OSError, match="no room"):
+        async with lane(sink).read(KEY, len(film(1))) as body:
+            async for _ in body.chunks:
+                raise OSError(28, "no room")
+
+
+async def test_a_plugin_that_fails_while_it_is_read_is_named() -> None:
+    class Breaks(MemorySink):
+        @asynccontextmanager
+        async def open(self, key: Key, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+            async def chunks() -> AsyncIterator[bytes]:
+                yield b"some"
+                raise RuntimeError("boom")
+
+            yield chunks()
+
+    with pytest.raises(PluginError, match="boom"):
+        async with lane(Breaks()).read(KEY, 8) as body:
+            [_ async for _ in body.chunks]

@@ -715,5 +715,5 @@ class TestEncryption:
         with monkeypatch.context() as without:
             without.setitem(sys.modules, "pyrage", None)
             read = config(f'{WHOLE}encrypt = {{ recipients = ["{self.ONE}", "age1…"] }}')
-        with pytest.raises(ConfigError, match=r"\[sink.nas\] recipient 2 is no public key"):
+        with pytest.raises(ConfigError, match=r"recipient 2 is no public key"):
             check(read)

@@ -121,6 +121,7 @@ def test_a_key_of_ssh_is_a_recipient_and_opens_it(tmp_path: Path, kind: str) -> 
         "ssh-rsa AAAA",
         "me",
     ],
+    ids=["nothing", "a beginning", "cut", "longer", "mistyped", "no key of SSH", "a short key of SSH", "a word"],
 )
 def test_what_is_no_public_key_is_refused_by_its_number(text: str) -> None:
     with pytest.raises(ConfigError, match="recipient 2 is no public key"):
@@ -140,7 +141,9 @@ def test_a_secret_key_among_the_recipients_is_refused_and_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [str(KEY), str(KEY).lower(), f" {KEY}", "-----BEGIN OPENSSH PRIVATE KEY-----\nabc", "AGE-SECRET-KEY-PQ-1Q"]
+    "text",
+    [str(KEY), str(KEY).lower(), f" {KEY}", "-----BEGIN OPENSSH PRIVATE KEY-----\nabc", "AGE-SECRET-KEY-PQ-1Q"],
+    ids=["of age", "in small letters", "after a space", "of SSH", "of a later age"],
 )
 def test_a_secret_key_is_known_as_one(text: str) -> None:
     assert is_secret_key(text)
@@ -331,6 +334,7 @@ def test_a_key_of_ssh_that_cannot_be_used_is_refused_in_words(tmp_path: Path, ki
         (f"-----BEGIN OPENSSH PRIVATE KEY-----\n{KEY}\n", "a secret key of SSH must be"),
         (f"age-encryption.org/v1\n{KEY}\n", "is the passphrase right"),
     ],
+    ids=["public", "a second line that is cut", "cut", "in words", "in a comment", "nothing", "no key of SSH", "no sealed file"],
 )
 def test_a_file_that_is_no_identity_is_refused_and_nothing_of_it_is_shown(tmp_path: Path, content: str, words: str) -> None:
     file = tmp_path / "identity"

@@ -1,0 +1,112 @@
+"""Is every copy where the index says that it is, and what it was: asked of the sinks, at any time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blinkarchive.encryption import Identities
+from blinkarchive.errors import BlinkArchiveError, CopyDiffers
+from blinkarchive.model import Copy, Standing
+from blinkarchive.pipeline.lane import Depth, Lane
+from blinkarchive.pipeline.way_back import clip_of
+
+if TYPE_CHECKING:
+    from blinkarchive.index import Index
+
+AT_ONCE = 8
+
+
+@dataclass(slots=True)
+class Verified:
+    """How the copies of one sink are, of those looked at so far. `sound + lost + unknown` is the number of `copies`."""
+
+    copies: int = 0
+    sound: int = 0
+    #: Of the sound ones, those of which every byte was read back, and those that were decrypted.
+    read: int = 0
+    decrypted: int = 0
+    #: Keys that are not there, or hold something else. The index knows it from now on: the next run puts the clips there again.
+    lost: list[str] = field(default_factory=list)
+    #: Copies that could not be looked at.
+    unknown: int = 0
+    #: Why the sink could not be opened, so that none was looked at; "" when it could.
+    closed: str = ""
+    #: Why, and what else is wrong, each thing once.
+    troubles: list[str] = field(default_factory=list)
+
+    def trouble(self, what: str) -> None:
+        """Keep something to tell a person."""
+        if what not in self.troubles:
+            self.troubles.append(what)
+
+
+class Verifying:
+    """One sink whose copies are looked at."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        index: Index,
+        *,
+        share: float,
+        identities: Identities | None = None,
+        folder: Path,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`share` is how many of the copies are read back to the last byte, of 1; which, `chance` says. With `identities`, those
+        that are encrypted are decrypted, in `folder`, and compared with the clip.
+        """
+        self.found = Verified()
+        self._lane = lane
+        self._index = index
+        self._share = share
+        self._identities = identities
+        self._folder = folder
+        self._chance = chance
+
+    async def look(self, standings: AsyncIterator[Standing]) -> None:
+        """Look at every copy that the sink should hold. What `standings` and the index raise goes through."""
+        places = asyncio.Semaphore(AT_ONCE)
+        async with asyncio.TaskGroup() as copies:
+            async for standing in standings:
+                for copy in standing.held:
+                    await places.acquire()
+                    copies.create_task(self._one(copy)).add_done_callback(lambda _: places.release())
+
+    async def _one(self, copy: Copy) -> None:
+        self.found.copies += 1
+        read = self._chance() < self._share
+        decrypt = read and copy.plain is not None and self._identities is not None
+        try:
+            held = await self._lane.verify(copy, self._index, Depth.READ if read and not decrypt else Depth.LOOK)
+            if held and decrypt:
+                held = await self._opens(copy)
+        except BlinkArchiveError as error:
+            self.found.unknown += 1
+            self.found.trouble(str(error))
+            return
+        if held:
+            self.found.sound += 1
+            self.found.read += read
+            return
+        self.found.lost.append(copy.key)
+        what = f"{copy.key} was not there, or was not what had been stored, when it was verified"
+        await self._index.lost(copy.clip, copy.sink, what)
+
+    async def _opens(self, copy: Copy) -> bool:
+        """Whether a copy can be decrypted, and is the clip. False means that the sink does not hold what it was given. That it
+        holds it, and that it does not open, is raised: to put it there again would mend nothing.
+        """
+        try:
+            async with clip_of(self._lane, copy, self._identities, self._folder):
+                self.found.decrypted += 1
+        except CopyDiffers:
+            if await self._lane.verify(copy, self._index, Depth.READ):
+                raise
+            return False
+        return True

@@ -1,0 +1,154 @@
+"""Everything is gone but a sink: its clips come back. And what a sink has lost is found, told, and put there again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from blinkarchive.simulator import World
+from tests.acceptance.conftest import House, Houses, films
+
+CLIPS = 6
+
+
+def world() -> World:
+    return World.from_seed(7, clips=CLIPS, clip_bytes=(8_000, 60_000), until=datetime.now(UTC))
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Names and hashes of the clips in a folder."""
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*.mp4")}
+
+
+def encrypted(house: House, file: Path) -> None:
+    """Give the house one encrypted sink, and write its key to a file."""
+    keys = [pyrage.x25519.Identity.generate() for _ in range(2)]
+    file.write_text(f"{keys[1]}\n")
+    text = house.config.read_text()
+    house.config.write_text(f"{text}encrypt = {{ recipients = {json.dumps([str(key.to_public()) for key in keys])} }}\n")
+
+
+async def test_clips_come_back_from_a_sink_alone_without_index_account_and_blink(house_of: Houses, tmp_path: Path) -> None:
+    async with house_of(world()) as house:
+        assert (await house("run")).code == 0
+        truth = hashes(house.nas)
+        new = tmp_path / "new machine"
+        new.mkdir()
+        (new / "c.toml").write_text(f'[archive]\nstate = "{new / "state"}"\n[sink.old]\ntype = "disk"\npath = "{house.nas}"\n')
+        asked = len(house.cloud.log)
+        ended = await house("--config", str(new / "c.toml"), "restore", "--to", str(new / "out"), "--json")
+        assert (ended.code, ended.report["restored"], ended.report["by_catalogues"]) == (0, CLIPS, True), ended.err
+        assert hashes(new / "out") == truth
+        assert set(truth.values()) == films(house.cloud.world)
+        assert len(house.cloud.log) == asked
+        again = await house("--config", str(new / "c.toml"), "restore", "--to", str(new / "out"), "--json")
+        assert (again.code, again.report["restored"], again.report["there"]) == (0, 0, CLIPS)
+
+
+@pytest.mark.parametrize("index", [True, False], ids=["with its index", "without one"])
+async def test_encrypted_clips_come_back_to_who_has_the_key(house_of: Houses, tmp_path: Path, index: bool) -> None:
+    async with house_of(world()) as house:
+        encrypted(house, tmp_path / "key")
+        assert (await house("run")).code == 0
+        if not index:
+            shutil.rmtree(house.folder / "state")
+        without = await house("restore", "--to", str(tmp_path / "out"), "--json")
+        assert (without.code, without.report["restored"]) == (3, 0)
+        assert "--identity FILE" in without.err
+        ended = await house("restore", "--to", str(tmp_path / "out"), "--identity", str(tmp_path / "key"), "--json")
+        assert (ended.code, ended.report["restored"]) == (0, CLIPS), ended.err
+        assert set(hashes(tmp_path / "out").values()) == films(house.cloud.world)
+
+
+async def test_only_what_is_asked_for_comes_back(house_of: Houses, tmp_path: Path) -> None:
+    async with house_of(world()) as house:
+        assert (await house("run")).code == 0
+        listed = [json.loads(line) for line in (await house("list", "--json")).out.splitlines()]
+        camera, since = listed[-1]["camera"], listed[CLIPS // 2]["recorded_at"]
+        wanted = {one["sha256"] for one in listed if one["camera"] == camera and one["recorded_at"] >= since}
+        ended = await house("restore", "--to", str(tmp_path / "out"), "--since", since, "--camera", camera, "--json")
+        assert ended.code == 0
+        assert set(hashes(tmp_path / "out").values()) == wanted
+
+
+async def test_what_is_in_no_catalogue_is_told(house_of: Houses, tmp_path: Path) -> None:
+    async with house_of(world()) as house:
+        assert (await house("run")).code == 0
+        shutil.rmtree(house.nas / "catalog")
+        shutil.rmtree(house.folder / "state")
+        ended = await house("restore", "--to", str(tmp_path / "out"), "--json")
+        assert (ended.code, ended.report["restored"]) == (3, 0)
+        assert f"it holds {CLIPS} objects that no catalogue" in ended.err
+
+
+async def test_a_lost_copy_is_found_told_and_put_there_again(house_of: Houses) -> None:
+    async with house_of(world()) as house:
+        assert (await house("run")).code == 0
+        good = await house("verify", "--json")
+        assert (good.code, good.report["sinks"]["nas"]["sound"], good.report["sinks"]["nas"]["lost"]) == (0, CLIPS, [])
+        first, second, *_ = sorted(house.clips())
+        first.unlink()
+        data = bytearray(second.read_bytes())
+        data[len(data) // 2] ^= 1
+        second.chmod(0o600)
+        second.write_bytes(data)
+        found = await house("verify", "--json")
+        assert found.code == 6
+        assert set(found.report["sinks"]["nas"]["lost"]) == {str(path.relative_to(house.nas)) for path in (first, second)}
+        assert "2 copies lost" in found.err or found.err == ""
+        assert (await house("run")).code == 0
+        assert (await house("verify", "--full")).code == 0
+        assert films(house.cloud.world) <= set(house.clips().values())
+
+
+async def test_a_sink_that_is_away_proves_nothing(house_of: Houses) -> None:
+    async with house_of(world()) as house:
+        assert (await house("run")).code == 0
+        house.nas.rename(house.folder / "elsewhere")
+        found = await house("verify", "--json")
+        assert (found.code, found.report["sinks"]["nas"]["lost"]) == (3, [])
+        assert found.report["sinks"]["nas"]["closed"]
+        (house.folder / "elsewhere").rename(house.nas)
+        assert (await house("verify", "--json")).report["sinks"]["nas"]["sound"] == CLIPS
+
+
+async def test_another_sink_is_filled_from_encrypted_copies_by_who_has_the_key(house_of: Houses, tmp_path: Path) -> None:
+    async with house_of(world()) as house:
+        encrypted(house, tmp_path / "key")
+        assert (await house("run")).code == 0
+        truth = films(house.cloud.world)
+        for clip in house.account.clips:
+            house.account.change(clip, deleted=True)
+        (house.folder / "home").mkdir()
+        house.config.write_text(f'{house.config.read_text()}[sink.home]\ntype = "disk"\npath = "{house.folder / "home"}"\n')
+        lacking = await house("run", "--json")
+        assert (lacking.code, lacking.report["sinks_failed"]) == (3, ["home"])
+        assert f"it lacks {CLIPS} clips that the archive holds only encrypted" in lacking.report["troubles"][0]["what"]
+        filled = await house("run", "--identity", str(tmp_path / "key"), "--json")
+        assert (filled.code, filled.report["sinks"]["home"]["stored"]) == (0, CLIPS), filled.err
+        assert set(hashes(house.folder / "home").values()) == truth
+        assert (await house("run", "--json")).code == 0
+
+
+async def test_a_command_line_that_makes_no_sense_says_what_would(house_of: Houses, tmp_path: Path) -> None:
+    async with house_of(world()) as house:
+        for arguments, words in (
+            (("verify", "--full", "--sample", "5%"), "choose one"),
+            (("verify", "--sample", "5"), "write 5%"),
+            (("verify", "--identity", str(house.config)), "--full or --sample"),
+            (("verify", "--full", "--identity", str(tmp_path / "none")), "cannot be read"),
+            (("verify", "--full", "--identity", str(house.config)), "is no identity"),
+            (("verify", "--sink", "nowhere"), "there is no sink"),
+            (("restore",), "--to"),
+            (("restore", "--to", str(house.config)), "is a file"),
+        ):
+            ended = await house(*arguments)
+            assert ended.code == 2, (arguments, ended)
+            assert words in ended.err, (arguments, ended.err)
+            assert "Traceback" not in ended.err
