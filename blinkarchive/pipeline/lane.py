@@ -9,8 +9,8 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, Protocol, TypeVar
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Protocol, TypeVar
 
 from blinkarchive.clock import Clock
 from blinkarchive.errors import (
@@ -29,6 +29,7 @@ from blinkarchive.errors import (
 )
 from blinkarchive.interfaces import Body, Sink
 from blinkarchive.model import Content, Copy, Key, SinkName, Stored
+from blinkarchive.pipeline.hands import LETTING_GO, Hands
 from blinkarchive.pipeline.naming import second_name
 from blinkarchive.pipeline.spool import Spool
 from blinkarchive.retry import retry
@@ -46,6 +47,7 @@ _STRIKES = 5
 _SILENCE = 120.0
 _CLOSING = 5.0
 _LONGEST_MARKER = 4096
+_DEAF = "its plugin does not answer, and does not stop when it is told to"
 
 
 class Places:
@@ -106,7 +108,7 @@ class Lane:
         at_once: int = 16,
         deadline: float = 600.0,
         opening: float = 60.0,
-        letting_go: float = 5.0,
+        letting_go: float = LETTING_GO,
     ) -> None:
         """`at_once` is how many clips may be put at the same time. In seconds: `deadline` is what one put and its check may take,
         `opening` what the sink may take to be opened and proven, `letting_go` what it may take to stop when it is told to.
@@ -118,9 +120,9 @@ class Lane:
         self._deadline = deadline
         self._opening = opening
         self._letting_go = letting_go
-        #: What a plugin does still though it was told to stop.
-        self._left_behind: set[asyncio.Task[Any]] = set()
         self._strikes = 0
+        #: Whether its plugin did not stop when it was told to.
+        self._deaf = False
         #: Why it is closed; "" while it is open.
         self.closed = "" if sink else "not opened"
 
@@ -139,10 +141,9 @@ class Lane:
         others: Iterable[SinkName] = (),
     ) -> AsyncIterator[Lane]:
         """Open the sink and prove it. When that fails the lane is closed, with the reason; only `ConfigError` is raised."""
-        async with AsyncExitStack() as stack:
+        async with Hands(letting_go=self._letting_go) as hands:
             try:
-                async with self._guarded(), asyncio.timeout(self._opening):
-                    self._opened = await stack.enter_async_context(opening())
+                self._opened = await self._ask(hands, lambda: hands.enter(opening()), self._opening)
                 self.closed = ""
                 async with self._guarded(), asyncio.timeout(self._opening):
                     await self.prove(memory, spool, others)
@@ -152,11 +153,11 @@ class Lane:
                 self.close(str(error))
             yield self
             self.close("the run is over")
-            try:
-                async with self._guarded(), asyncio.timeout(_CLOSING):
-                    await stack.aclose()
-            except BlinkArchiveError as error:  # all that counts was proven before
-                log.warning("the sink could not be closed well", extra={"sink": self.name, "because": str(error)})
+            if not self._deaf:  # one that is gets no more time than a word to stop
+                try:
+                    await self._ask(hands, hands.leave, _CLOSING)
+                except BlinkArchiveError as error:  # all that counts was proven before
+                    log.warning("the sink could not be closed well", extra={"sink": self.name, "because": str(error)})
 
     async def prove(self, memory: SinkMemory, spool: Spool, others: Iterable[SinkName] = ()) -> None:
         """Make sure that this is the sink the index knows, before anything is written.
@@ -165,15 +166,15 @@ class Lane:
         not mounted. One place cannot be two sinks: `others` are the names of those beside it. Raises `SinkUnavailable`.
         """
         known = (await memory.sink_ids()).get(self.name)
-        found = await self._marker()
+        found = await self._in_time(self._marker)
         if found is None and known is None:
             text = json.dumps(
                 {"blinkarchive sink": str(uuid.uuid4()), "note": "Leave this file here: it tells that this is the right place."}
             )
             async with spool.written(text.encode() + b"\n") as content:
                 with suppress(AlreadyThere):  # another machine was quicker: then it is its marker that counts
-                    await self._sink.put(MARKER, content)
-            found = await self._marker()
+                    await self._in_time(lambda: self._sink.put(MARKER, content))
+            found = await self._in_time(self._marker)
         if found is None:
             raise SinkUnavailable(
                 f"sink {self.name}: its marker {MARKER} is missing. Is the disk mounted? "
@@ -201,7 +202,7 @@ class Lane:
     async def _marker(self) -> str | None:
         text = b""
         try:
-            async with self._guarded(), self._sink.open(MARKER) as chunks:
+            async with self._sink.open(MARKER) as chunks:
                 async for chunk in chunks:
                     text += chunk
                     if len(text) > _LONGEST_MARKER:
@@ -258,29 +259,29 @@ class Lane:
             )
 
     async def _in_time(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Have a plugin do something, and wait no longer than the deadline. One that does not even let go when it is told to stop
-        is left behind, and asked nothing more.
+        """Have a plugin do something, and wait no longer than the deadline."""
+        async with Hands(letting_go=self._letting_go) as hands:
+            return await self._ask(hands, work, self._deadline)
+
+    async def _ask(self, hands: Hands, work: Callable[[], Awaitable[T]], deadline: float) -> T:
+        """Have these hands of a plugin do something. One that does not even let go when it is told to stop is left behind, and
+        asked nothing more.
         """
 
         async def guarded() -> T:
             async with self._guarded():
                 return await work()
 
-        doing = asyncio.create_task(guarded())
         try:
-            await asyncio.wait({doing}, timeout=self._deadline)
+            return await hands.do(guarded, deadline)
+        except TimeoutError as error:
+            if hands.left_behind:
+                raise SinkClosed(f"sink {self.name}: {_DEAF}") from error
+            raise SinkUnavailable(f"sink {self.name}: no answer in time") from error
         finally:
-            if not doing.done():
-                doing.cancel()
-                await asyncio.wait({doing}, timeout=self._letting_go)
-        if not doing.done():
-            self._left_behind.add(doing)
-            doing.add_done_callback(self._left_behind.discard)
-            self.close(f"sink {self.name}: its plugin does not answer, and does not stop when it is told to")
-            raise SinkClosed(self.closed)
-        if doing.cancelled():
-            raise SinkUnavailable(f"sink {self.name}: no answer in time")
-        return doing.result()
+            if hands.left_behind and not self._deaf:
+                self._deaf = True
+                self.close(f"sink {self.name}: {_DEAF}")
 
     async def verify(self, copy: Copy, memory: SinkMemory) -> bool:
         """Whether the sink holds the copy at this moment, with its size and its hash: asked of the sink, or read back from it.
@@ -323,8 +324,15 @@ class Lane:
     @asynccontextmanager
     async def read(self, key: Key, size: int) -> AsyncIterator[Body]:
         """The bytes the sink holds, as a source of the clip for another sink."""
-        async with self._guarded(), self._sink.open(key) as chunks:
-            yield Body(length=size, type="video/mp4", chunks=_in_time(chunks))
+        async with Hands(letting_go=self._letting_go) as hands:
+            chunks = await self._ask(hands, lambda: hands.enter(self._sink.open(key)), _SILENCE)
+            yield Body(length=size, type="video/mp4", chunks=self._pieces(hands, chunks))
+            await self._ask(hands, hands.leave, _CLOSING)
+
+    async def _pieces(self, hands: Hands, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The chunks, as long as none of them is waited for too long."""
+        while (chunk := await self._ask(hands, lambda: anext(chunks, None), _SILENCE)) is not None:
+            yield chunk
 
     @asynccontextmanager
     async def _guarded(self) -> AsyncIterator[None]:
@@ -356,17 +364,6 @@ class Lane:
         if not self.closed or self._opened is None:
             self.closed = why
             log.info("the sink is closed for this run", extra={"sink": self.name, "because": why})
-
-
-async def _in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The chunks, as long as none of them is waited for too long."""
-    while True:
-        try:
-            async with asyncio.timeout(_SILENCE):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            return
-        yield chunk
 
 
 def _is_intact(content: Content) -> bool:
