@@ -78,6 +78,53 @@ async def test_only_what_is_asked_for_comes_back(house_of: Houses, tmp_path: Pat
         assert set(hashes(tmp_path / "out").values()) == wanted
 
 
+async def test_a_sink_with_a_new_name_is_known_by_its_marker(house_of: Houses, tmp_path: Path) -> None:
+    async with house_of(world()) as house:
+        assert (await house("run")).code == 0
+        house.config.write_text(house.config.read_text().replace("[sink.nas]", "[sink.attic]"))
+        ended = await house("restore", "--to", str(tmp_path / "out"), "--json")
+        assert (ended.code, ended.report["restored"], ended.report["by_catalogues"]) == (0, CLIPS, False)
+        assert (await house("verify", "--json")).report["sinks"]["nas"]["sound"] == CLIPS
+
+
+async def test_a_sink_that_is_away_is_told_though_another_gave_everything(house_of: Houses, tmp_path: Path) -> None:
+    async with house_of(world()) as house:
+        (house.folder / "second").mkdir()
+        house.configure(more=f'[sink.second]\ntype = "disk"\npath = "{house.folder / "second"}"\n')
+        assert (await house("run")).code == 0
+        house.nas.rename(house.folder / "elsewhere")
+        ended = await house("restore", "--to", str(tmp_path / "out"), "--json")
+        assert (ended.code, ended.report["restored"]) == (3, CLIPS)
+        assert [trouble["where"] for trouble in ended.report["troubles"]] == ["sink nas"]
+
+
+@pytest.mark.parametrize(
+    "line", ['{"id": "cloud:a0:1"}', "no line", '{"key": 7}', "\xff"], ids=["too little", "no JSON", "no text", "no UTF-8"]
+)
+async def test_a_catalogue_that_cannot_be_understood_is_told_and_the_others_are_read(
+    house_of: Houses, tmp_path: Path, line: str
+) -> None:
+    async with house_of(world()) as house:
+        assert (await house("run")).code == 0
+        shutil.rmtree(house.folder / "state")
+        (house.nas / "catalog" / "20250101T000000Z-0000.jsonl").write_bytes(line.encode("latin-1") + b"\n")
+        ended = await house("restore", "--to", str(tmp_path / "out"), "--json")
+        assert (ended.code, ended.report["restored"]) == (3, CLIPS)
+        assert "line 1 of the catalogue catalog/20250101T000000Z-0000.jsonl cannot be understood" in ended.err
+
+
+async def test_a_catalogue_leads_nobody_out_of_the_sink(house_of: Houses, tmp_path: Path) -> None:
+    async with house_of(world()) as house:
+        assert (await house("run")).code == 0
+        shutil.rmtree(house.folder / "state")
+        [catalogue] = (house.nas / "catalog").iterdir()
+        facts = json.loads(catalogue.read_text().splitlines()[0]) | {"key": "../secret.mp4"}
+        (house.nas / "catalog" / "20250101T000000Z-0000.jsonl").write_text(json.dumps(facts) + "\n")
+        ended = await house("restore", "--to", str(tmp_path / "out"), "--json")
+        assert (ended.code, ended.report["restored"]) == (3, CLIPS)
+        assert "line 1 of the catalogue" in ended.err
+
+
 async def test_what_is_in_no_catalogue_is_told(house_of: Houses, tmp_path: Path) -> None:
     async with house_of(world()) as house:
         assert (await house("run")).code == 0

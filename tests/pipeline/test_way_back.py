@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pyrage
@@ -66,8 +67,12 @@ def sealed_copy(one: Clip, sink: MemorySink, data: bytes, keys: Sequence[pyrage.
         size=len(sealed),
         sha256=hashlib.sha256(sealed).hexdigest(),
         stored_at=one.recorded_at,
-        plain=Plain(size=len(data), sha256=hashlib.sha256(data).hexdigest()),
+        plain=plain_of(data),
     )
+
+
+def plain_of(data: bytes) -> Plain:
+    return Plain(size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 class _Bytes:
@@ -153,6 +158,16 @@ async def test_an_object_that_somebody_put_in_the_place_of_another_is_not_taken_
         await bytes_of(clip_of(lane(AWAY, away), first, identities, tmp_path))
 
 
+async def test_what_opens_and_is_another_clip_is_not_given(
+    tmp_path: Path, key: pyrage.x25519.Identity, identities: Identities
+) -> None:
+    away = Counting()
+    copy = sealed_copy(clip(1), away, film(2), [key])
+    wrong = replace(copy, plain=plain_of(film(1)))
+    with pytest.raises(CopyDiffers, match="is not the clip that was archived"):
+        await bytes_of(clip_of(lane(AWAY, away), wrong, identities, tmp_path))
+
+
 # Restoring
 
 
@@ -174,11 +189,11 @@ async def test_what_is_there_is_left_alone_whether_it_is_the_clip_or_not(tmp_pat
     for number in (1, 2):
         nas.objects[name(clip(number))] = film(number)
     (tmp_path / "porch" / "1.mp4").write_bytes(film(1))
-    (tmp_path / "porch" / "2.mp4").write_bytes(b"somebody's")
+    (tmp_path / "porch" / "2.mp4").write_bytes(bytes(len(film(2))))
     wanted = [standing(clip(n), plain_copy(clip(n), NAS, film(n))) for n in (1, 2)]
     await Restoring({NAS: lane(NAS, nas)}, tmp_path, None, done).bring(of(*wanted))
     assert (done.there, done.restored, done.failed) == (1, 0, 1)
-    assert (tmp_path / "porch" / "2.mp4").read_bytes() == b"somebody's"
+    assert (tmp_path / "porch" / "2.mp4").read_bytes() == bytes(len(film(2)))
     assert "with other bytes" in done.troubles[0].what
     assert name(clip(1)) not in nas.read
 
