@@ -28,7 +28,7 @@ ifneq ($(shell cat $(READY) 2>/dev/null && $(PYTHON) -c ''),$(shell pwd -P))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types layers lock check bench clean
+.PHONY: help demo test lint format types layers lock check api bench clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,9 @@ lock: $(READY) ## whether uv.lock is what pyproject.toml asks for
 	@$(UV) lock --check
 
 check: lint types layers lock test ## all of it
+
+api: $(READY) ## write the plugin API down as it is now
+	@$(PYTHON) -m tests.test_plugin_api
 
 bench: $(READY) ## measure it beside others: ROADS="P2 P7" PAIRS=5 UPDATE=1
 	@$(PYTHON) -m benchmarks $(if $(PAIRS),--pairs $(PAIRS)) $(if $(UPDATE),--update) $(ROADS)

@@ -1,8 +1,6 @@
 """`python -m blinkarchive` is the command line."""
 
-import sys
-
-from blinkarchive.cli import main
+from blinkarchive.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -29,6 +30,7 @@ from blinkarchive.encryption import Recipients
 from blinkarchive.errors import BlinkArchiveError, ConfigError, LoginNeeded, NothingArchived, PluginError, SinkError
 from blinkarchive.interfaces import AnySinkType, Sink
 from blinkarchive.model import Alarm, AlarmChange, Content, Key, SinkName
+from blinkarchive.pipeline.hands import Hands
 from blinkarchive.pipeline.lane import MARKER
 from blinkarchive.registry import Registry
 
@@ -288,9 +290,11 @@ async def _sinks(config: Config, registry: Registry) -> AsyncIterator[Check]:
     for name, sink in config.sinks.items():
         what = f"sink {name}"
         try:
-            async with asyncio.timeout(DEADLINE):
-                for check in await _sink(config, sink, registry.sink_type(sink.type), what):
-                    yield check
+            kind = registry.sink_type(sink.type)
+            async with Hands() as hands:
+                checks = await hands.do(partial(_sink, config, sink, kind, what), DEADLINE)
+            for check in checks:
+                yield check
         except TimeoutError:
             yield Check(what=what, verdict=Verdict.FAIL, found=f"no answer within {length(DEADLINE)}", advice="is it online?")
         except ConfigError as error:

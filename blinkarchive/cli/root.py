@@ -7,11 +7,12 @@ import io
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from blinkarchive import __version__
+from blinkarchive.cli import ending
 from blinkarchive.cli.exits import Exit, exit_for
 from blinkarchive.cli.session import shared_options
 from blinkarchive.cli.signals import interruptible
@@ -81,6 +82,11 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def blinkarchive(**shared: object) -> None:
     """Keeps every clip of your Blink cameras, off-site, on storage you control."""
+
+
+def program() -> NoReturn:
+    """The installed command, and `python -m blinkarchive`: the process ends with it."""
+    ending.end(main())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from blinkarchive.cli import running
+from blinkarchive.cli.words import length
 from blinkarchive.config import Config, SinkConfig, options
 from blinkarchive.convert import nearest
-from blinkarchive.errors import ConfigError
+from blinkarchive.errors import ConfigError, SinkUnavailable
 from blinkarchive.interfaces import AnySinkType, Introduction
 from blinkarchive.model import SinkName
+from blinkarchive.pipeline.hands import Hands
 from blinkarchive.registry import Registry
+
+DEADLINE = 20.0
+"""How long a place may take to say who it is, in seconds."""
 
 
 def accept(config: Config, name: str, agrees: Callable[[str], bool]) -> str:
@@ -33,4 +39,8 @@ def accept(config: Config, name: str, agrees: Callable[[str], bool]) -> str:
 async def _introduced(sink: SinkConfig, kind: AnySinkType) -> Introduction:
     if kind.introduce is None:
         raise ConfigError(f"sinks of type {sink.type!r} have no host key")
-    return await kind.introduce(options(kind.options, sink))
+    async with Hands() as hands:
+        try:
+            return await hands.do(partial(kind.introduce, options(kind.options, sink)), DEADLINE)
+        except TimeoutError as error:
+            raise SinkUnavailable(f"sink {sink.name}: no answer within {length(DEADLINE)}") from error

@@ -9,10 +9,10 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from blinkarchive.clock import Clock
 from blinkarchive.encryption import Recipients
@@ -32,6 +32,7 @@ from blinkarchive.errors import (
 )
 from blinkarchive.interfaces import Body, Sink
 from blinkarchive.model import Content, Copy, Key, SinkName, Stored
+from blinkarchive.pipeline.hands import LETTING_GO, Hands
 from blinkarchive.pipeline.naming import opaque_name, second_name
 from blinkarchive.pipeline.spool import Spool
 from blinkarchive.retry import retry
@@ -49,6 +50,7 @@ _STRIKES = 5
 _SILENCE = 120.0
 _CLOSING = 5.0
 _LONGEST_MARKER = 4096
+_DEAF = "its plugin does not answer, and does not stop when it is told to"
 
 
 class Depth(Enum):
@@ -138,7 +140,7 @@ class Lane:
         at_once: int = 16,
         deadline: float = 600.0,
         opening: float = 60.0,
-        letting_go: float = 5.0,
+        letting_go: float = LETTING_GO,
     ) -> None:
         """With a `seal` nothing but what is encrypted goes in, save the marker. `in_clear`: the owner said that nothing is to be.
         `at_once` is how many clips may be put at the same time. In seconds: `deadline` is what one put and its check may take,
@@ -153,9 +155,9 @@ class Lane:
         self._deadline = deadline
         self._opening = opening
         self._letting_go = letting_go
-        #: What a plugin does still though it was told to stop.
-        self._left_behind: set[asyncio.Task[Any]] = set()
         self._strikes = 0
+        #: Whether its plugin did not stop when it was told to.
+        self._deaf = False
         #: Why it is closed; "" while it is open.
         self.closed = "" if sink else "not opened"
 
@@ -191,10 +193,9 @@ class Lane:
     async def _entered(
         self, opening: Callable[[], AbstractAsyncContextManager[Sink]], proving: Callable[[], Awaitable[None]]
     ) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
+        async with Hands(letting_go=self._letting_go) as hands:
             try:
-                async with self._guarded(), asyncio.timeout(self._opening):
-                    self._opened = await stack.enter_async_context(opening())
+                self._opened = await self._ask(hands, lambda: hands.enter(opening()), self._opening)
                 self.closed = ""
                 async with self._guarded(), asyncio.timeout(self._opening):
                     await proving()
@@ -204,11 +205,11 @@ class Lane:
                 self.close(str(error))
             yield
             self.close("the run is over")
-            try:
-                async with self._guarded(), asyncio.timeout(_CLOSING):
-                    await stack.aclose()
-            except BlinkArchiveError as error:  # all that counts was proven before
-                log.warning("the sink could not be closed well", extra={"sink": self.name, "because": str(error)})
+            if not self._deaf:  # one that is gets no more time than a word to stop
+                try:
+                    await self._ask(hands, hands.leave, _CLOSING)
+                except BlinkArchiveError as error:  # all that counts was proven before
+                    log.warning("the sink could not be closed well", extra={"sink": self.name, "because": str(error)})
 
     async def prove(self, memory: SinkMemory, spool: Spool, others: Iterable[SinkName] = ()) -> None:
         """Make sure that this is the sink the index knows, before anything is written.
@@ -217,22 +218,22 @@ class Lane:
         not mounted. One place cannot be two sinks: `others` are the names of those beside it. Raises `SinkUnavailable`.
         """
         known = (await memory.sink_ids()).get(self.name)
-        found = await self._marker()
+        found = await self._in_time(self._marker)
         if found is None and known is None:  # a new sink
             text = json.dumps(
                 {"blinkarchive sink": str(uuid.uuid4()), "note": "Leave this file here: it tells that this is the right place."}
             )
             async with spool.written(text.encode() + b"\n") as content:
                 with suppress(AlreadyThere):  # another machine was quicker: then it is its marker that counts
-                    await self._sink.put(MARKER, content)
-            found = await self._marker()
+                    await self._in_time(lambda: self._sink.put(MARKER, content))
+            found = await self._in_time(self._marker)
         marker = self._require(found, known)
         if known is None:
             await self._take_name(memory, marker, set(others))
         await self._agree_on_encryption(memory)
 
     async def _recognise(self, memory: Mapping[SinkName, str | None]) -> None:
-        marker = self._require(await self._marker(), memory.get(self.name))
+        marker = self._require(await self._in_time(self._marker), memory.get(self.name))
         self.name = next((name for name, id_ in memory.items() if id_ == marker), self.name)
 
     def _require(self, found: str | None, known: str | None) -> str:
@@ -275,7 +276,7 @@ class Lane:
     async def _marker(self) -> str | None:
         text = b""
         try:
-            async with self._guarded(), self._sink.open(MARKER) as chunks:
+            async with self._sink.open(MARKER) as chunks:
                 async for chunk in chunks:
                     text += chunk
                     if len(text) > _LONGEST_MARKER:
@@ -332,29 +333,29 @@ class Lane:
             )
 
     async def _in_time(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Have a plugin do something, and wait no longer than the deadline. One that does not even let go when it is told to stop
-        is left behind, and asked nothing more.
+        """Have a plugin do something, and wait no longer than the deadline."""
+        async with Hands(letting_go=self._letting_go) as hands:
+            return await self._ask(hands, work, self._deadline)
+
+    async def _ask(self, hands: Hands, work: Callable[[], Awaitable[T]], deadline: float) -> T:
+        """Have these hands of a plugin do something. One that does not even let go when it is told to stop is left behind, and
+        asked nothing more.
         """
 
         async def guarded() -> T:
             async with self._guarded():
                 return await work()
 
-        doing = asyncio.create_task(guarded())
         try:
-            await asyncio.wait({doing}, timeout=self._deadline)
+            return await hands.do(guarded, deadline)
+        except TimeoutError as error:
+            if hands.left_behind:
+                raise SinkClosed(f"sink {self.name}: {_DEAF}") from error
+            raise SinkUnavailable(f"sink {self.name}: no answer in time") from error
         finally:
-            if not doing.done():
-                doing.cancel()
-                await asyncio.wait({doing}, timeout=self._letting_go)
-        if not doing.done():
-            self._left_behind.add(doing)
-            doing.add_done_callback(self._left_behind.discard)
-            self.close(f"sink {self.name}: its plugin does not answer, and does not stop when it is told to")
-            raise SinkClosed(self.closed)
-        if doing.cancelled():
-            raise SinkUnavailable(f"sink {self.name}: no answer in time")
-        return doing.result()
+            if hands.left_behind and not self._deaf:
+                self._deaf = True
+                self.close(f"sink {self.name}: {_DEAF}")
 
     async def verify(self, copy: Copy, memory: SinkMemory, depth: Depth = Depth.PROVE) -> bool:
         """Whether the sink holds the copy at this moment, as far as `depth` goes.
@@ -398,41 +399,34 @@ class Lane:
 
     async def list(self, prefix: str) -> list[Stored]:
         """Every object whose key begins with `prefix`, in the order of their keys. Raises `SinkError` or `PluginError`."""
-        async with self._guarded():
+
+        async def listed() -> list[Stored]:
             return sorted([stored async for stored in self._sink.list(prefix)], key=lambda stored: stored.key)
+
+        return await self._in_time(listed)
 
     @asynccontextmanager
     async def read(self, key: Key, size: int) -> AsyncIterator[Body]:
         """The bytes the sink holds. What goes wrong with whoever reads them is no fault of the sink's."""
-        async with self._guarded():
-            opened = self._sink.open(key)
-            chunks = await opened.__aenter__()
-        try:
-            async with aclosing(self._chunks(chunks)) as guarded:
-                yield Body(length=size, type="video/mp4", chunks=guarded)
-        except BaseException:
-            with suppress(BlinkArchiveError):
-                await self._leave(opened)
-            raise
-        await self._leave(opened)
+        async with Hands(letting_go=self._letting_go) as hands:
+            chunks = await self._ask(hands, lambda: hands.enter(self._reading(key)), _SILENCE)
+            async with aclosing(self._pieces(hands, chunks)) as pieces:
+                yield Body(length=size, type="video/mp4", chunks=pieces)
+            await self._ask(hands, hands.leave, _CLOSING)
 
-    async def _chunks(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-        """The chunks, as long as none of them is waited for too long."""
-        try:
-            while True:
-                async with self._guarded(), asyncio.timeout(_SILENCE):
-                    chunk = await anext(chunks, None)
-                if chunk is None:
-                    return
-                yield chunk
-        finally:
-            if isinstance(chunks, AsyncGenerator):
-                async with self._guarded():
+    @asynccontextmanager
+    async def _reading(self, key: Key) -> AsyncIterator[AsyncIterator[bytes]]:
+        async with self._sink.open(key) as chunks:
+            try:
+                yield chunks
+            finally:
+                if isinstance(chunks, AsyncGenerator):  # it may not have been read to its end
                     await chunks.aclose()
 
-    async def _leave(self, opened: AbstractAsyncContextManager[AsyncIterator[bytes]]) -> None:
-        async with self._guarded():
-            await opened.__aexit__(None, None, None)
+    async def _pieces(self, hands: Hands, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        """The chunks, as long as none of them is waited for too long."""
+        while (chunk := await self._ask(hands, lambda: anext(chunks, None), _SILENCE)) is not None:
+            yield chunk
 
     @asynccontextmanager
     async def _guarded(self) -> AsyncIterator[None]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyrage
 import pytest
 
+from blinkarchive.pipeline.lock import held
 from blinkarchive.simulator import World
 from tests.acceptance.conftest import House, Houses, films
 
@@ -116,6 +117,17 @@ async def test_a_sink_that_is_away_proves_nothing(house_of: Houses) -> None:
         assert found.report["sinks"]["nas"]["closed"]
         (house.folder / "elsewhere").rename(house.nas)
         assert (await house("verify", "--json")).report["sinks"]["nas"]["sound"] == CLIPS
+
+
+async def test_while_a_run_goes_on_nothing_is_verified_and_clips_are_brought_back_all_the_same(
+    house_of: Houses, tmp_path: Path
+) -> None:
+    async with house_of(world()) as house:
+        assert (await house("run")).code == 0
+        with held(house.folder / "state" / "lock"):
+            assert (await house("verify")).code == 5
+            assert (await house("restore", "--to", str(tmp_path / "out"))).code == 0
+        assert set(hashes(tmp_path / "out").values()) == films(house.cloud.world)
 
 
 async def test_another_sink_is_filled_from_encrypted_copies_by_who_has_the_key(house_of: Houses, tmp_path: Path) -> None:

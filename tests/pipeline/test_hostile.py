@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -123,6 +123,16 @@ class Hangs(Hostile):
         await asyncio.Event().wait()
 
 
+class DoesNotLetGo(Hostile):
+    free: list[asyncio.Event] = []  # noqa: RUF012  # one list for all
+
+    async def harm(self, key: Key, content: Content) -> None:
+        self.free.append(free := asyncio.Event())
+        while not free.is_set():
+            with suppress(asyncio.CancelledError):
+                await free.wait()
+
+
 class BlocksTheLoop(Hostile):
     async def harm(self, key: Key, content: Content) -> None:
         time.sleep(0.05)  # the fault
@@ -205,6 +215,10 @@ async def test_the_other_sink_gets_every_clip_and_nobody_says_that_this_one_does
     for task in LeavesTasks.tasks:
         task.cancel()
     LeavesTasks.tasks.clear()
+    for free in DoesNotLetGo.free:
+        free.set()
+    DoesNotLetGo.free.clear()
+    await asyncio.sleep(0.01)
 
 
 async def test_what_harms_nobodys_file_keeps_no_clip_from_the_other_sink_in_the_same_run(house: House) -> None:

@@ -280,6 +280,107 @@ async def test_a_plugin_that_does_not_let_go_is_left_behind_and_asked_nothing_mo
     await asyncio.sleep(0.01)
 
 
+class Stubborn(MemorySink):
+    """Stops for nothing, until it is set free."""
+
+    def __init__(self, *where: str) -> None:
+        super().__init__()
+        self.where = where
+        self.free = asyncio.Event()
+        self.tasks: list[asyncio.Task[object] | None] = []
+
+    async def work(self, where: str) -> None:
+        self.tasks.append(asyncio.current_task())
+        while where in self.where and not self.free.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.free.wait()
+
+    async def put(self, key: Key, content: Content) -> None:
+        await self.work("put")
+        await super().put(key, content)
+
+    @asynccontextmanager
+    async def open(self, key: Key, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+        await self.work("marker" if key == MARKER else "open")
+        async with super().open(key, start) as chunks:
+            yield self.chunks(chunks)
+        await self.work("left")
+
+    async def chunks(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in chunks:
+                await self.work("chunk")
+                yield chunk
+        finally:
+            await self.work("generator")
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[MemorySink]:
+        await self.work("opened")
+        yield self
+        await self.work("closed")
+
+    async def set_free(self) -> None:
+        self.free.set()
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("where", ["opened", "marker"])
+async def test_a_plugin_that_does_not_let_go_while_it_is_opened_holds_up_nothing(spool: Spool, where: str) -> None:
+    sink = Stubborn(where)
+    way = Lane(NAS, None, clock=ManualClock(), opening=0.01, letting_go=0.01)
+    async with asyncio.timeout(3), way.opened(sink.opened, Memory(), spool):
+        assert "does not stop when it is told to" in way.closed
+    await sink.set_free()
+
+
+@pytest.mark.parametrize("where", ["open", "chunk", "generator", "left"])
+async def test_a_stop_goes_through_a_read_though_the_plugin_does_not_let_go(where: str) -> None:
+    sink = Stubborn(where)
+    sink.objects[KEY] = film(1)
+    way = lane(sink, letting_go=0.01)
+
+    async def read() -> None:
+        async with way.read(KEY, len(film(1))) as body:
+            async for _ in body.chunks:
+                pass
+
+    reading = asyncio.ensure_future(read())
+    await asyncio.sleep(0.01)
+    reading.cancel()
+    async with asyncio.timeout(3):
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+    assert "does not stop when it is told to" in way.closed
+    await sink.set_free()
+
+
+async def test_a_plugin_that_does_not_let_go_at_a_stop_is_asked_nothing_more(content: Content) -> None:
+    sink = Stubborn("put")
+    way = lane(sink, letting_go=0.01)
+    storing = asyncio.ensure_future(way.store(KEY, content))
+    await asyncio.sleep(0.01)
+    storing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await storing
+    assert "does not stop when it is told to" in way.closed
+    await sink.set_free()
+
+
+async def test_what_a_plugin_opens_is_closed_in_the_task_that_has_opened_it(spool: Spool) -> None:
+    """As libraries demand that keep a scope or a group of tasks open."""
+    sink = Stubborn()
+    sink.objects[KEY] = film(1)
+    way = Lane(NAS, None, clock=ManualClock())
+    async with way.opened(sink.opened, Memory(), spool):
+        sink.tasks, [opened] = [], sink.tasks[:1]
+        async with way.read(KEY, len(film(1))) as body:
+            assert b"".join([chunk async for chunk in body.chunks]) == film(1)
+        assert len(sink.tasks) >= 4
+        assert len(set(sink.tasks)) == 1
+    assert sink.tasks[-1] is opened is not asyncio.current_task()
+
+
 async def test_whatever_has_taken_the_first_names_the_clip_gets_one_of_its_own(content: Content) -> None:
     sink = MemorySink()
     for name in (KEY, second_name(KEY, content.sha256), second_name(KEY, content.sha256, 2)):

@@ -42,7 +42,7 @@ def test_help_and_version_load_neither_verbs_nor_heavy_libraries(line: list[str]
     assert loaded & heavy == set()
     ours = {name for name in loaded if name.startswith("blinkarchive.")}
     assert {name for name in ours if name.startswith("blinkarchive.cli.")} == {
-        f"blinkarchive.cli.{name}" for name in ("exits", "logs", "root", "session", "signals", "words")
+        f"blinkarchive.cli.{name}" for name in ("ending", "exits", "logs", "root", "session", "signals", "words")
     }
     assert "blinkarchive.config" not in ours
     assert "blinkarchive.wiring" not in ours
