@@ -398,7 +398,7 @@ class Archive:
                 if standing.lacking and (readable or self._spool.holds(standing.clip.id)):
                     await self._feed_one(clips, standing)
                 elif standing.clip.id not in self._in_hand:
-                    await self._courier.let_go(standing.clip.id, readable=readable)
+                    await self._courier.let_go(standing.clip.id)
             if len(self._sinks) > 1:
                 after: ClipId | None = None
                 while page := await self._index.backlog(self._sinks, sealed=self._ask.identities is not None, after=after):

@@ -120,19 +120,28 @@ class Courier:
             for need in needs:
                 deliveries.create_task(self._deliver(way, self._lanes[need.sink], content))
         ends = set(way.ends.values())
-        lacking = bool({"failed", "gave_up"} & ends)
-        if {"stored", "known"} & ends and (way.readable or not lacking):
-            await self.let_go(way.clip.id, readable=way.readable, lacking=lacking)
+        if not {"stored", "known"} & ends:
+            return
+        lacking = {"failed", "gave_up"} & ends
+        if not lacking and not self._beside:
+            await self._spool.release(way.clip.id)
+        elif way.readable:
+            await self._spool.release(way.clip.id, with_sealed=False)
+        elif not lacking:
+            await self.let_go(way.clip.id)
 
-    async def let_go(self, clip: ClipId, *, readable: bool, lacking: bool = False) -> None:
-        """Let go of what is in the spool of a clip that every sink of this run has, or gets from one that holds it as it is.
+    async def let_go(self, clip: ClipId) -> None:
+        """Let go of what is in the spool of a clip and is of no use: some sink holds it as it is and gives it to the others, or
+        all have it, those beside this run too.
 
         What was encrypted for a sink that lacks it stays: part of it may be there, and it is to be given the same bytes again.
-        The clip itself stays where a sink beside this run could get it from nowhere else.
         """
-        beside = [one for one in await self._index.standings([clip], self._beside) if one.lacking] if self._beside else []
-        if readable or all(any(copy.plain is None for copy in one.held) for one in beside):
-            await self._spool.release(clip, with_sealed=not (lacking or beside))
+        [standing] = await self._index.standings([clip], (*self._lanes, *self._beside))
+        readable = any(copy.plain is None for copy in standing.held)
+        if readable or not standing.lacking:
+            await self._spool.release(clip, with_sealed=not standing.lacking)
+        elif not self._spool.holds(clip):  # nor does anybody else
+            await self._spool.release(clip)
 
     def _due(self, need: Need, way: Way) -> bool:
         """Whether to try now: not what was given up within the week, nor a sink that is closed."""

@@ -308,6 +308,15 @@ class Vault(MemorySink):
         )
 
 
+class Deaf(Vault):
+    """A vault that takes everything and loses its answers."""
+
+    async def stat(self, key: Key) -> Any:
+        if self.lost and key != MARKER:
+            raise self.lost
+        return await super().stat(key)
+
+
 class Plain(MemorySink):
     """A sink that can be taken down."""
 
@@ -432,12 +441,6 @@ async def test_a_kill_once_the_readable_copy_is_recorded_makes_no_second_object_
 async def test_a_put_whose_answer_was_lost_makes_no_second_object_though_another_sink_has_the_clip(both: Sealed) -> None:
     """The clip can be read back from the other sink then; encrypted anew it would be other bytes."""
 
-    class Deaf(Vault):
-        async def stat(self, key: Key) -> Any:
-            if self.lost and key != MARKER:
-                raise self.lost
-            return await super().stat(key)
-
     both.away = both.house.sinks[AWAY] = Deaf()
     both.away.lost = SinkUnavailable("the line is dead")
     report = await both.run(1)
@@ -488,12 +491,6 @@ async def test_a_run_for_one_sink_takes_nothing_from_another_that_could_get_it_f
 
 
 async def test_a_run_for_one_sink_leaves_to_another_what_was_encrypted_for_it(both: Sealed) -> None:
-    class Deaf(Vault):
-        async def stat(self, key: Key) -> Any:
-            if self.lost and key != MARKER:
-                raise self.lost
-            return await super().stat(key)
-
     both.away = both.house.sinks[AWAY] = Deaf()
     both.away.lost, both.nas.error = SinkUnavailable("away"), SinkUnavailable("off")
     await both.run(1)
@@ -504,6 +501,31 @@ async def test_a_run_for_one_sink_leaves_to_another_what_was_encrypted_for_it(bo
     await both.run()
     assert both.away.films == [film(1)]
     assert both.house.spooled == []
+
+
+async def test_a_run_that_cannot_be_given_the_clip_keeps_what_was_encrypted_of_it(both: Sealed) -> None:
+    both.away = both.house.sinks[AWAY] = Deaf()
+    both.away.lost = SinkUnavailable("the line is dead")
+    await both.run(1)
+    both.away.lost = None
+    await both.run(ask=Ask(sinks=(AWAY,)))
+    assert len(both.house.spooled) == 1
+    await both.run()
+    assert both.away.films == [film(1)]
+    assert both.house.spooled == []
+
+
+async def test_what_was_encrypted_of_a_clip_that_nobody_has_any_more_goes(both: Sealed) -> None:
+    both.nas.error = SinkUnavailable("off")
+    both.away.error = SinkUnavailable("away")
+    await both.run(1)
+    for path in both.house.spooled:
+        if not path.name.endswith(".age"):
+            path.unlink()
+    assert len(both.house.spooled) == 1
+    report = await both.run()
+    assert both.house.spooled == []
+    assert "clip" not in troubles(report)
 
 
 async def test_no_clip_is_ever_read_back_from_a_vault(both: Sealed) -> None:
