@@ -74,7 +74,8 @@ def translated(url: sa.URL) -> Iterator[None]:
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             raise IndexUnusable(
                 f"the index {place} is damaged ({cause}): move it aside, together with {place}-wal, and run "
-                "`blinkarchive run`: a new one is made, and the copies that the sinks hold are recognised again"
+                "`blinkarchive run`: a new one is made, and the copies that the sinks hold are recognised again; "
+                "where they are encrypted, they are put there anew"
             ) from error
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise ArchiveBusy(f"another program holds the index {place}") from error
