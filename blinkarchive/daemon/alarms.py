@@ -22,6 +22,11 @@ class Alarms:
         """What is wrong now, in the order it was found: each with its newest text, and the last word that was told about it."""
         return tuple(self._standing.values())
 
+    @property
+    def still_found(self) -> tuple[Alarm, ...]:
+        """What was wrong by the last update; of what stands, that is all but what was missing then."""
+        return tuple(alarm for where, alarm in self._standing.items() if where not in self._absent)
+
     def update(self, findings: Mapping[str, str], *, now: datetime, remind_every: timedelta) -> list[Alarm]:
         """Take in all that is wrong at this moment, as where > what, and give what a person is to be told.
 

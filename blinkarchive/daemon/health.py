@@ -166,7 +166,7 @@ class Wrongs:
         self._since = {where: min(self._since.get(where, now), now) for where in self.found()}
 
     def inherit(self, alarms: Iterable[Alarm]) -> None:
-        """What was wrong before anybody looked, as people were told of it. It counts until it is taken anew, by `BEFORE`."""
+        """What was wrong before anybody looked, as people know of it. It counts until it is taken anew, by `BEFORE`."""
         self._found[BEFORE] = {alarm.where: alarm.what for alarm in alarms}
         self._since |= {alarm.where: alarm.since for alarm in alarms}
 

@@ -153,7 +153,7 @@ class Daemon:
         """Look after the archive until cancelled. `told` is what people have been told before."""
         self._alarms = Alarms.from_record(told)
         self.told = self._alarms.as_record()
-        self.wrongs.inherit(self._alarms.standing)
+        self.wrongs.inherit(self._alarms.still_found)
         systemd.ready()
         try:
             async with asyncio.TaskGroup() as group:
