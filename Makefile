@@ -37,7 +37,7 @@ demo: $(READY) ## see it work against a simulated Blink cloud: no account, no qu
 	@$(BIN)/blinkarchive demo $(ARGS)
 
 test: $(READY) ## run every test
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(READY) ## the style, as ruff sees it
 	@$(PYTHON) -m ruff check .

@@ -87,7 +87,7 @@ async def _next(load: Callable[[], Config], old: Daemon, reloads: asyncio.Event)
                 raise ConfigError("[archive] state: it cannot change while the archive is served; stop, and start anew")
         except BlinkArchiveError as error:
             log.error("the new config is refused, the old one stays", extra={"because": str(error)})  # noqa: TRY400
-            old.wrongs.take(_CONFIG, {_CONFIG: f"the new one was refused, the old one stays: {error}"}, old.clock.now())
+            old.keep_on(f"the new one was refused, the old one stays: {error}")
             systemd.ready()
         else:
             return daemon
@@ -167,6 +167,12 @@ class Daemon:
                     self._stopping = True
         finally:
             self._leave_word()
+
+    def keep_on(self, because: str) -> None:
+        """Another config was not to be had, and why: that is told."""
+        self.wrongs.take(_CONFIG, {_CONFIG: because}, self.clock.now())
+        self._wake.set()
+        self._news.set()
 
     async def _rest(self) -> None:
         """Until something is due, or was done; never for long: the clock on the wall may jump."""

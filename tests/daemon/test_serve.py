@@ -300,6 +300,7 @@ async def test_what_is_overdue_is_found_though_no_run_fails(tmp_path: Path) -> N
 @virtually
 async def test_a_clip_that_the_cloud_will_soon_delete_is_told_though_it_was_given_up(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
+        at.configure(sources='[source.cloud]\nevery = "30m"\n')  # three days pass
         at.account.auto_delete_days = 7
         at.world.faults.add("media.status", status=500, times=0)
         async with at.served():
