@@ -1,4 +1,4 @@
-"""One run into a folder, a bucket, a server, and what rclone reaches: each holds every clip, and a dead one holds up no other."""
+"""One run into a folder, a bucket, a server, and, encrypted, what rclone reaches: each has every clip, a dead one harms none."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from blinkarchive.simulator import World
@@ -18,6 +19,7 @@ from tests.seaweed import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Seaweed
 pytestmark = pytest.mark.timeout(180)  # some seconds, where the machine has nothing else to do
 
 CLIPS = 12
+KEYS = [pyrage.x25519.Identity.generate() for _ in range(2)]
 
 
 @pytest.fixture
@@ -53,8 +55,15 @@ known_hosts = "{house.folder / "known_hosts"}"
 [sink.remote]
 type = "rclone"
 remote = "{house.folder / "remote"}"
+encrypt = {{ recipients = ["{KEYS[0].to_public()}", "{KEYS[1].to_public()}"] }}
 '''
     )
+
+
+def opened(folder: Path) -> set[str]:
+    """The hashes of the clips in a folder that are encrypted."""
+    sealed = [path for path in folder.rglob("*.age") if not path.is_relative_to(folder / "catalog")]
+    return {hashlib.sha256(pyrage.decrypt(path.read_bytes(), [KEYS[1]])).hexdigest() for path in sealed}
 
 
 def hashes(folder: Path) -> set[str]:
@@ -81,11 +90,16 @@ async def test_one_run_brings_every_clip_into_every_kind_of_sink(
             ("nas", "bucket", "server", "remote"), CLIPS
         )
         truth = films(house.cloud.world)
-        assert hashes(house.nas) == hashes(server.home / "clips") == hashes(house.folder / "remote") == truth
+        assert hashes(house.nas) == hashes(server.home / "clips") == opened(house.folder / "remote") == truth
         assert in_bucket(seaweed, bucket) == truth
         assert house.asked(".mp4") == CLIPS, "each was fetched once"
         again = await house("run", "--json")
         assert (again.code, again.report["stored"]) == (0, 0)
+        checked = await house("verify", "--full", "--json")
+        assert checked.code == 0
+        assert {name: (sink["sound"], sink["read"]) for name, sink in checked.report["sinks"].items()} == dict.fromkeys(
+            ("nas", "bucket", "server", "remote"), (CLIPS, CLIPS)
+        )
 
 
 async def test_a_server_that_is_away_holds_up_no_other_sink_and_catches_up_without_blink(
@@ -98,7 +112,7 @@ async def test_a_server_that_is_away_holds_up_no_other_sink_and_catches_up_witho
         ended = await house("run", "--json")
         assert (ended.code, ended.report["sinks_failed"]) == (3, ["server"])
         truth = films(house.cloud.world)
-        assert hashes(house.nas) == hashes(house.folder / "remote") == in_bucket(seaweed, bucket) == truth
+        assert hashes(house.nas) == opened(house.folder / "remote") == in_bucket(seaweed, bucket) == truth
         server.start()
         fetched = house.asked(".mp4")
         ended = await house("run", "--json")
