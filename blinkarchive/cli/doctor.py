@@ -340,7 +340,7 @@ async def _was_used(config: Config, name: SinkName) -> bool:
 
 
 async def _was_encrypted(config: Config, name: SinkName) -> bool:
-    return name in (await _asked(config, lambda index: index.recipients()) or {})
+    return bool((await _asked(config, lambda index: index.recipients()) or {}).get(name))
 
 
 async def _in_clear(config: Config, name: SinkName) -> int:

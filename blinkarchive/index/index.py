@@ -327,7 +327,7 @@ class Index:
         await self._change(self._sql.keep_sink_id, sink, id_)
 
     async def recipients(self) -> dict[SinkName, tuple[str, ...]]:
-        """Whom clips are encrypted for, in the sinks where they are."""
+        """Whom clips are encrypted for, in the sinks where they are; nobody, where they were once and are not any more."""
         return await self._ask(self._sql.recipients)
 
     async def keep_recipients(self, sink: SinkName, recipients: Sequence[str]) -> None:

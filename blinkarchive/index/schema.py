@@ -92,7 +92,8 @@ sink = sa.Table(
     # What the sink's own marker says; null until it was read.
     sa.Column("id", sa.Text),
     sa.Column("first_seen", Moment, nullable=False),
-    # Who can open what is encrypted for it now: a JSON list of public keys. Null when nothing is to be encrypted.
+    # Who can open what is encrypted for it now: a JSON list of public keys. Empty when nothing is encrypted any more; null when
+    # nothing ever was.
     sa.Column("recipients", sa.Text),
 )
 

@@ -564,7 +564,7 @@ class Sql:
 
     def keep_recipients(self, connection: sa.Connection, name: SinkName, recipients: Sequence[str]) -> None:
         self._numbers(connection, [name])
-        kept = msgspec.json.encode(list(recipients)).decode() if recipients else None
+        kept = msgspec.json.encode(list(recipients)).decode()
         connection.execute(sa.update(sink).where(sink.c.name == name).values(recipients=kept))
 
     def in_clear(self, name: SinkName) -> int:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from blinkarchive.clock import Clock
 from blinkarchive.encryption import Recipients
@@ -94,6 +94,14 @@ class Places:
                 turn.set_result(True)
                 return
         self._free += 1
+
+
+class _Marker(NamedTuple):
+    """What the marker of a sink says."""
+
+    id: str
+    #: Whether nothing was ever to be put there in clear.
+    encrypted: bool
 
 
 class SinkMemory(Protocol):
@@ -220,46 +228,47 @@ class Lane:
         known = (await memory.sink_ids()).get(self.name)
         found = await self._in_time(self._marker)
         if found is None and known is None:  # a new sink
-            text = json.dumps(
-                {"blinkarchive sink": str(uuid.uuid4()), "note": "Leave this file here: it tells that this is the right place."}
-            )
-            async with spool.written(text.encode() + b"\n") as content:
+            facts: dict[str, object] = {"blinkarchive sink": str(uuid.uuid4())}
+            facts |= {"encrypted": True} if self.seal else {}
+            facts |= {"note": "Leave this file here: it tells that this is the right place."}
+            async with spool.written(json.dumps(facts).encode() + b"\n") as content:
                 with suppress(AlreadyThere):  # another machine was quicker: then it is its marker that counts
                     await self._in_time(lambda: self._sink.put(MARKER, content))
             found = await self._in_time(self._marker)
         marker = self._require(found, known)
         if known is None:
-            await self._take_name(memory, marker, set(others))
-        await self._agree_on_encryption(memory)
+            await self._take_name(memory, marker.id, set(others))
+        await self._agree_on_encryption(memory, marker)
 
     async def _recognise(self, memory: Mapping[SinkName, str | None]) -> None:
         marker = self._require(await self._in_time(self._marker), memory.get(self.name))
-        self.name = next((name for name, id_ in memory.items() if id_ == marker), self.name)
+        self.name = next((name for name, id_ in memory.items() if id_ == marker.id), self.name)
 
-    def _require(self, found: str | None, known: str | None) -> str:
+    def _require(self, found: _Marker | None, known: str | None) -> _Marker:
         """The marker that was found, if it is the known one. Raises `SinkUnavailable`."""
         if found is None:
             raise SinkUnavailable(
                 f"sink {self.name}: its marker {MARKER} is missing. Is the disk mounted? "
                 "If you emptied it on purpose, put it under another name in the config"
             )
-        if known is not None and found != known:
+        if known is not None and found.id != known:
             raise SinkUnavailable(
-                f"sink {self.name}: this is another place than before (its marker is {found}, expected {known}). "
+                f"sink {self.name}: this is another place than before (its marker is {found.id}, expected {known}). "
                 "Is the right disk mounted? A new place needs a new name in the config"
             )
         return found
 
-    async def _agree_on_encryption(self, memory: SinkMemory) -> None:
-        """What was to be encrypted once is never put in clear because a line of a config got lost."""
-        before = (await memory.recipients()).get(self.name, ())
-        if before and self.seal is None and not self._in_clear:
+    async def _agree_on_encryption(self, memory: SinkMemory, marker: _Marker) -> None:
+        """What was to be encrypted once is never put in clear because a line of a config got lost, or an index as well."""
+        before = (await memory.recipients()).get(self.name)
+        encrypted = marker.encrypted if before is None else bool(before)
+        if encrypted and self.seal is None and not self._in_clear:
             raise SinkUnavailable(
                 f"sink {self.name}: what is in it is encrypted, and the config does not say for whom any more. "
                 "Put its `encrypt` back, or say `encrypt = false`"
             )
         now = self.seal.recipients.texts if self.seal else ()
-        if now != before:
+        if now != (before or ()) or (encrypted and before is None):
             await memory.keep_recipients(self.name, now)
 
     async def _take_name(self, memory: SinkMemory, id_: str, others: Collection[SinkName]) -> None:
@@ -273,7 +282,7 @@ class Lane:
             log.info("the sink has a new name", extra={"sink": self.name, "before": owner})
             await memory.rename_sink(owner, self.name)
 
-    async def _marker(self) -> str | None:
+    async def _marker(self) -> _Marker | None:
         text = b""
         try:
             async with self._sink.open(MARKER) as chunks:
@@ -284,8 +293,9 @@ class Lane:
         except NotFound:
             return None
         try:
-            return str(json.loads(text)["blinkarchive sink"])
-        except (ValueError, KeyError, TypeError) as error:
+            facts = json.loads(text)
+            return _Marker(str(facts["blinkarchive sink"]), facts.get("encrypted") is True)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SinkUnavailable(f"sink {self.name}: its marker {MARKER} cannot be read") from error
 
     async def store(self, key: Key, content: Content) -> Key:
@@ -371,7 +381,7 @@ class Lane:
         except (Unavailable, PluginError) as error:
             self._strike(error)
             raise
-        if not held and (known is None or known != found):
+        if not held and (known is None or found is None or known != found.id):
             self.close(f"it has lost its marker {MARKER} in the middle of the run. Is the disk still mounted?")
             raise SinkUnavailable(f"sink {self.name}: {self.closed}")
         self._strikes = 0

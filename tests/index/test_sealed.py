@@ -41,7 +41,7 @@ async def test_whom_a_sink_is_encrypted_for_is_kept_until_it_is_said_anew(index:
     assert await index.recipients() == {NAS: ("age1a", 'ssh-rsa "b" c'), CLOUD: ("age1c",)}
     await index.keep_recipients(NAS, ["age1d"])
     await index.keep_recipients(CLOUD, [])
-    assert await index.recipients() == {NAS: ("age1d",)}
+    assert await index.recipients() == {NAS: ("age1d",), CLOUD: ()}
 
 
 async def test_it_goes_with_a_sink_that_has_a_new_name(index: Index) -> None:
