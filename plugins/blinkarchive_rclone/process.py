@@ -32,7 +32,7 @@ PULSE = 15.0
 
 _STARTING = 30.0
 _ENDING = 2.0
-_DYING = 0.5
+_DYING = 2.0
 _LONGEST_SOCKET = 100
 _LONGEST_LINE = 16 * 1024
 
@@ -160,7 +160,8 @@ class Process:
         )
         while True:
             with suppress(SinkUnavailable):
-                await self.call("rc/noop", {})
+                with suppress(Refused):
+                    await self.call("config/listremotes", {})  # it reads its config for that, and ends where it cannot
                 break
             if self._process.returncode is not None:
                 await asyncio.wait({listening}, timeout=1)
