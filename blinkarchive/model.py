@@ -158,6 +158,11 @@ class Standing:
     lacking: tuple[Need, ...] = ()
     held: tuple[Copy, ...] = ()
 
+    @property
+    def readable(self) -> bool:
+        """Whether some sink holds it as it is, and can give it to the others."""
+        return any(copy.plain is None for copy in self.held)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:

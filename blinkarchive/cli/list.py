@@ -33,9 +33,9 @@ def verb(session: Session, since: Moment | None, until: Moment | None, cameras: 
 
     With --json every line is one object: id, key, account, camera, network, source, trigger, recorded_at, size, sha256, twin
     (its id, or null), and copies: a list of sink, key, size, sha256, stored_at, encrypted (size and sha256 are then of what the
-    sink holds). Clips that no sink holds yet are listed without
-    copies. With --deleted an object is a deletion: id, account, camera, network, source, recorded_at, asked_at, tries, accepted,
-    outcome, confirmed_at, and the copies that were verified before.
+    sink holds). Clips that no sink holds yet are listed without copies. With --deleted an object is a deletion: id, account,
+    camera, network, source, recorded_at, asked_at, tries, accepted, outcome, confirmed_at, and the copies that were verified
+    before.
     """
     from blinkarchive import wiring
 

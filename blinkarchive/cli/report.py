@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
 from blinkarchive.cli.words import count, is_terminal, iso, length, moment, printable, size
 from blinkarchive.config import Config
-from blinkarchive.model import RunReport, Standing
+from blinkarchive.model import RunReport, Standing, Trouble
 from blinkarchive.pipeline.archive import Ask
 from blinkarchive.pipeline.progress import Count, Progress
 
@@ -125,7 +125,7 @@ def summary(report: RunReport, *, dry_run: bool = False) -> list[str]:
         *([] if dry_run else _sinks(report)),
         *_left_out(report),
         *_deletions(report),
-        *_troubles(report),
+        *troubles(report.troubles),
         *_next_steps(report),
     ]
 
@@ -178,9 +178,10 @@ def _deletions(report: RunReport) -> list[str]:
     return [f"  {number:,} {what}" for number, what in told if number]
 
 
-def _troubles(report: RunReport) -> list[str]:
-    told = [f"  {printable(trouble.where)}: {printable(trouble.what)}" for trouble in report.troubles[:MOST_TROUBLES]]
-    more = len(report.troubles) - len(told)
+def troubles(kept: Sequence[Trouble]) -> list[str]:
+    """What went wrong, a line each; a person is told no more than the first of it."""
+    told = [f"  {printable(trouble.where)}: {printable(trouble.what)}" for trouble in kept[:MOST_TROUBLES]]
+    more = len(kept) - len(told)
     return [*told, f"  … and {more:,} more; --json tells them all"] if more else told
 
 

@@ -11,7 +11,7 @@ from blinkarchive.cli import identity, report, running
 from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.moments import Moment, When, between
 from blinkarchive.cli.session import Session, Verb
-from blinkarchive.cli.words import count, length, printable, record, size
+from blinkarchive.cli.words import count, length, record, size
 from blinkarchive.model import SinkName
 from blinkarchive.pipeline.archive import Ask
 from blinkarchive.pipeline.restoring import Restored
@@ -90,13 +90,10 @@ def _summary(done: Restored, folder: Path) -> list[str]:
         (done.not_held, "held by no sink that was asked"),
     ]
     also = "".join(f", {number:,} {what}" for number, what in told if number)
-    troubles = [f"  {printable(one.where)}: {printable(one.what)}" for one in done.troubles[: report.MOST_TROUBLES]]
-    more = len(done.troubles) - len(troubles)
     by = ", as the catalogues in the sinks say" if done.by_catalogues else ""
     return [
         f"{count(done.restored, 'clip')} ({size(done.size)}) brought back to {folder}{by}{also}.",
-        *troubles,
-        *([f"  … and {more:,} more; --json tells them all"] if more else []),
+        *report.troubles(done.troubles),
     ]
 
 

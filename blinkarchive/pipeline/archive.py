@@ -129,8 +129,8 @@ class Archive:
         #: Clips that some sink holds while others are slow to take them, oldest first: the futures that wait for a place.
         self._waiting: OrderedDict[ClipId, list[asyncio.Future[bool]]] = OrderedDict()
         self._unfinished: set[ClipId] = set()
-        #: Clips that were sent away from slow sinks and wait to be fed: their source, and how they stand.
-        self._postponed: dict[ClipId, tuple[Clip, SourceName, dict[SinkName, str]]] = {}
+        #: Clips that were sent away from slow sinks and wait to be fed, and how they stand.
+        self._postponed: dict[ClipId, tuple[Clip, dict[SinkName, str]]] = {}
         self._courier = Courier(
             index=index,
             spool=spool,
@@ -338,7 +338,7 @@ class Archive:
         self._waiting.pop(way.clip.id, None)
         ends = {sink: way.ends.get(sink, "failed") for sink in self._sinks}
         if way.sent_away:
-            self._postponed[way.clip.id] = (way.clip, source, ends)
+            self._postponed[way.clip.id] = (way.clip, ends)
             return
         if not set(ends.values()) <= {"stored", "known"}:
             self._unfinished.add(way.clip.id)
@@ -394,8 +394,7 @@ class Archive:
             if strangers := len(leftovers) - len(spooled):
                 self._progress.trouble("spool", f"it holds {strangers} clips that this index does not know; they are kept")
             for standing in spooled:
-                readable = any(copy.plain is None for copy in standing.held)
-                if standing.lacking and (readable or self._spool.holds(standing.clip.id)):
+                if standing.lacking and (standing.readable or self._spool.holds(standing.clip.id)):
                     await self._feed_one(clips, standing)
                 elif standing.clip.id not in self._in_hand:
                     await self._courier.let_go(standing.clip.id)
@@ -425,13 +424,12 @@ class Archive:
         if clip.id in self._unfinished or clip.id in self._in_hand or self._ask.leaves_out(clip) or not open_lanes:
             return
         self._unfinished.add(clip.id)
-        _, source, _ = self._postponed.pop(clip.id, (clip, None, {}))
-        if source is None:
+        if self._postponed.pop(clip.id, None) is None:
             self._progress.listed(clip.account, clip.source, 1, self._sinks)
-        await self._start(clips, ClipRef(clip=clip, open=no_source), standing, source or clip.source)
+        await self._start(clips, ClipRef(clip=clip, open=no_source), standing, clip.source)
 
     def settle(self) -> None:
         """Count what was sent away, and was not fed after all: another run has to bring it."""
-        for clip, source, ends in self._postponed.values():
-            self._progress.ended(clip.account, source, ends)
+        for clip, ends in self._postponed.values():
+            self._progress.ended(clip.account, clip.source, ends)
         self._postponed.clear()

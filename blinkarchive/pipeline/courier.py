@@ -57,7 +57,7 @@ class Way:
         #: A bucket of the tally for each sink; a sink that is not in it still lacks the clip.
         self.ends: dict[SinkName, str] = {}
         #: Whether some sink of this run holds it as it is, and can give it to the others.
-        self.readable = any(copy.plain is None for copy in standing.held)
+        self.readable = standing.readable
         #: What waits for a place in a sink. Whoever sets one of them to False sends the clip away from there.
         self.ticket: list[asyncio.Future[bool]] = []
         #: Whether that was done: it lacks nothing that a sink does not hold, and its turn comes later.
@@ -137,8 +137,7 @@ class Courier:
         What was encrypted for a sink that lacks it stays: part of it may be there, and it is to be given the same bytes again.
         """
         [standing] = await self._index.standings([clip], (*self._lanes, *self._beside))
-        readable = any(copy.plain is None for copy in standing.held)
-        if readable or not standing.lacking:
+        if standing.readable or not standing.lacking:
             await self._spool.release(clip, with_sealed=not standing.lacking)
         elif not self._spool.holds(clip):  # nor does anybody else
             await self._spool.release(clip)
@@ -170,7 +169,7 @@ class Courier:
         if self._spool.crowded and not await self._make_room():
             raise self.down.setdefault(account, SpoolFull("so many clips wait in the spool for a sink that no more are fetched"))
         try:
-            content = await self._fetch(way.ref)
+            content = await retry(lambda: self._fill(way.ref), clock=self._clock, patience=self._patience[account])
         except (Unavailable, ArchiveError) as error:
             self._judge(account, error)
             raise
@@ -179,11 +178,8 @@ class Courier:
         log.info("fetched", extra={"clip": way.clip.id, "bytes": content.size})
         return content
 
-    async def _fetch(self, ref: ClipRef) -> Content:
-        async def fill() -> Content:
-            return await self._in_room(lambda: self._spool.fill(ref, self._progress.came))
-
-        return await retry(fill, clock=self._clock, patience=self._patience[ref.clip.account])
+    async def _fill(self, ref: ClipRef) -> Content:
+        return await self._in_room(lambda: self._spool.fill(ref, self._progress.came))
 
     async def _in_room(self, write: Callable[[], Awaitable[Content]]) -> Content:
         """Write something into the spool; what waits there for a sink makes room for it."""
@@ -197,8 +193,7 @@ class Courier:
             return await write()
 
     async def _reread(self, clip: Clip, lane: Lane, copy: Copy) -> Content:
-        ref = ClipRef(clip=clip, open=lambda: clip_of(lane, copy, self._identities, self._spool.folder))
-        return await self._in_room(lambda: self._spool.fill(ref, self._progress.came))
+        return await self._fill(ClipRef(clip=clip, open=lambda: clip_of(lane, copy, self._identities, self._spool.folder)))
 
     def _judge(self, account: str, error: BlinkArchiveError) -> None:
         """Decide whether Blink (or the spool) as a whole is away, so that other clips need not find out one by one."""

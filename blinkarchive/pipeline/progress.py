@@ -35,6 +35,13 @@ class Count:
         return Tally(**{f.name: getattr(self, f.name) for f in fields(self)})
 
 
+def keep_trouble(troubles: list[Trouble], where: str, what: str) -> None:
+    """Keep something to tell a person; the same thing once only, and no more than anybody would read."""
+    trouble = Trouble(where=where, what=what.removeprefix(f"{where}: "))
+    if trouble not in troubles and len(troubles) < _MOST_TROUBLES:
+        troubles.append(trouble)
+
+
 class Progress:
     """All counters of one run.
 
@@ -111,9 +118,7 @@ class Progress:
 
     def trouble(self, where: str, what: str) -> None:
         """Keep something to tell a person; the same thing once only."""
-        trouble = Trouble(where=where, what=what.removeprefix(f"{where}: "))
-        if trouble not in self.troubles and len(self.troubles) < _MOST_TROUBLES:
-            self.troubles.append(trouble)
+        keep_trouble(self.troubles, where, what)
 
     def report(self, run: str, started_at: datetime, seconds: float, *, stopped: bool = False) -> RunReport:
         """The run's report."""

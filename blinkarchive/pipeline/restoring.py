@@ -15,10 +15,10 @@ from blinkarchive.errors import ArchiveError, BlinkArchiveError, NoIdentity, Sin
 from blinkarchive.keys import parts_of
 from blinkarchive.model import Copy, SinkName, Standing, Trouble
 from blinkarchive.pipeline.lane import Lane
-from blinkarchive.pipeline.way_back import clip_of
+from blinkarchive.pipeline.progress import keep_trouble
+from blinkarchive.pipeline.way_back import clip_of, side_by_side
 
 AT_ONCE = 4
-_MOST_TROUBLES = 200
 
 
 @dataclass(slots=True)
@@ -39,9 +39,7 @@ class Restored:
 
     def trouble(self, where: str, what: str) -> None:
         """Keep something to tell a person; the same thing once only."""
-        trouble = Trouble(where=where, what=what.removeprefix(f"{where}: "))
-        if trouble not in self.troubles and len(self.troubles) < _MOST_TROUBLES:
-            self.troubles.append(trouble)
+        keep_trouble(self.troubles, where, what)
 
 
 class Restoring:
@@ -56,11 +54,7 @@ class Restoring:
 
     async def bring(self, wanted: AsyncIterator[Standing]) -> None:
         """Bring them all, some at once. What `wanted` raises goes through."""
-        places = asyncio.Semaphore(AT_ONCE)
-        async with asyncio.TaskGroup() as clips:
-            async for standing in wanted:
-                await places.acquire()
-                clips.create_task(self._one(standing)).add_done_callback(lambda _: places.release())
+        await side_by_side(self._one, wanted, AT_ONCE)
 
     async def _one(self, standing: Standing) -> None:
         copies = [copy for copy in standing.held if copy.sink in self._lanes]

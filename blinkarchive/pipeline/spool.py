@@ -8,9 +8,9 @@ import io
 import itertools
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 from urllib.parse import quote, unquote
@@ -115,22 +115,10 @@ class Spool:
         path = self._spooled.get(_name(clip))
         if path is None:
             return None
-        content = await self._in_thread(self._reread, path)
+        content = await self._in_thread(_as_named, path, _SPOOLED, mp4_too=True)
         if content is None:
             await self.release(clip)
         return content
-
-    def _reread(self, path: Path) -> Content | None:
-        spooled = _SPOOLED.fullmatch(path.name)
-        try:
-            with path.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-                size = file.tell()
-                mp4.check(mp4.reader(file.fileno()), size)
-        except (OSError, BadClip):
-            return None
-        whole = spooled is not None and sha256.startswith(spooled["sha256"])
-        return Content(path=path, size=size, sha256=sha256) if whole else None
 
     async def fill(self, ref: ClipRef, came: Callable[[int], None] = lambda _: None) -> Content:
         """Fetch a clip's bytes to a whole, checked, durable file. `came` is told of bytes as they come.
@@ -143,17 +131,13 @@ class Spool:
         if any(path.name.startswith(f"{name}~") for path in self._useless):
             await self.tidy()  # the same bytes will have the same name
         try:
-            async with ref.open() as body:
-                await self._receive(body, writing, came)
-            # The connection and its place are free again.
-            if body.length is None:
-                await self._prove(ref, writing)
-            content = await self._in_thread(writing.finish, name, body.length)
-        except OSError as error:
-            await self._in_thread(writing.abandon)
-            if is_full(error):
-                raise SpoolFull(f"no room in the spool {self.folder}: {error.strerror}") from error
-            raise ArchiveError(f"the spool {self.folder} cannot be written: {error.strerror}") from error
+            with self._translated():
+                async with ref.open() as body:
+                    await self._receive(body, writing, came)
+                # The connection and its place are free again.
+                if body.length is None:
+                    await self._prove(ref, writing)
+                content = await self._in_thread(writing.finish, name, body.length)
         except BaseException:
             await self._in_thread(writing.abandon)
             raise
@@ -191,12 +175,18 @@ class Spool:
         name, of = _name(clip), hashlib.sha256(f"{content.sha256} {recipients.mark}".encode()).hexdigest()[:16]
         path = self._sealed.get((name, sink))
         if path is not None:
-            if path.name.startswith(f"{name}~{of}~") and (leftover := await self._in_thread(_sealed_at, path)):
+            if path.name.startswith(f"{name}~{of}~") and (leftover := await self._in_thread(_as_named, path, _SEALED)):
                 return leftover
             await self.release_sealed(clip, sink)
         await self.tidy()  # what was of no use may have the name that this will have
-        try:
+        with self._translated():
             return await self._in_thread(self._seal, content, recipients, name, of, sink)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """The disk's errors as ours."""
+        try:
+            yield
         except OSError as error:
             if is_full(error):
                 raise SpoolFull(f"no room in the spool {self.folder}: {error.strerror}") from error
@@ -391,16 +381,18 @@ class _Hashing:
         return piece
 
 
-def _sealed_at(path: Path) -> Content | None:
-    """What is at a path, as it was when it was encrypted; None when it is not."""
-    sealed = _SEALED.fullmatch(path.name)
+def _as_named(path: Path, form: re.Pattern[str], *, mp4_too: bool = False) -> Content | None:
+    """What is at a path whose name has this form, if it is still what the name says (and a whole MP4); else None. Blocks."""
+    named = form.fullmatch(path.name)
     try:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
-    except OSError:
+            if mp4_too:
+                mp4.check(mp4.reader(file.fileno()), size)
+    except (OSError, BadClip):
         return None
-    whole = sealed is not None and sha256.startswith(sealed["sha256"])
+    whole = named is not None and sha256.startswith(named["sha256"])
     return Content(path=path, size=size, sha256=sha256) if whole else None
 
 

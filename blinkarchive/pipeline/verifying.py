@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from blinkarchive.encryption import Identities
 from blinkarchive.errors import BlinkArchiveError, CopyDiffers
 from blinkarchive.model import Copy, Standing
 from blinkarchive.pipeline.lane import Depth, Lane
-from blinkarchive.pipeline.way_back import clip_of
+from blinkarchive.pipeline.way_back import clip_of, side_by_side
 
 if TYPE_CHECKING:
     from blinkarchive.index import Index
@@ -71,12 +70,8 @@ class Verifying:
 
     async def look(self, standings: AsyncIterator[Standing]) -> None:
         """Look at every copy that the sink should hold. What `standings` and the index raise goes through."""
-        places = asyncio.Semaphore(AT_ONCE)
-        async with asyncio.TaskGroup() as copies:
-            async for standing in standings:
-                for copy in standing.held:
-                    await places.acquire()
-                    copies.create_task(self._one(copy)).add_done_callback(lambda _: places.release())
+        copies = (copy async for standing in standings for copy in standing.held)
+        await side_by_side(self._one, copies, AT_ONCE)
 
     async def _one(self, copy: Copy) -> None:
         self.found.copies += 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from blinkarchive.encryption import Identities
 from blinkarchive.errors import ArchiveError, CannotDecrypt, CopyDiffers, NoIdentity
@@ -17,7 +17,18 @@ from blinkarchive.interfaces import Body
 from blinkarchive.model import Copy, Plain
 from blinkarchive.pipeline.lane import Lane
 
+T = TypeVar("T")
+
 _PIECE = 256 * 1024
+
+
+async def side_by_side(work: Callable[[T], Coroutine[Any, Any, None]], items: AsyncIterator[T], at_once: int) -> None:
+    """Do it with each of the items, with some at once. What it, or the items, raise ends all of it, and goes through."""
+    places = asyncio.Semaphore(at_once)
+    async with asyncio.TaskGroup() as tasks:
+        async for item in items:
+            await places.acquire()
+            tasks.create_task(work(item)).add_done_callback(lambda _: places.release())
 
 
 @asynccontextmanager

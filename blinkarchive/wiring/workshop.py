@@ -108,10 +108,12 @@ class Workshop:
     async def backlog(self) -> bool:
         """Whether there is something to feed, or to tell: clips that one sink holds and another lacks, or the spool holds."""
         sinks = tuple(self.config.sinks)
-        if set(self.spool.leftovers) - self.in_hand or await self.index.sealed_away(sinks, but=self.in_hand):
+        if set(self.spool.leftovers) - self.in_hand:
             return True
         page = await self.index.backlog(sinks) if len(sinks) > 1 else []
-        return any(standing.clip.id not in self.in_hand for standing in page)
+        if any(standing.clip.id not in self.in_hand for standing in page):
+            return True
+        return bool(await self.index.sealed_away(sinks, but=self.in_hand))  # it reads all that is lacking: last
 
     async def run(
         self,
