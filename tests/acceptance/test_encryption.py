@@ -384,3 +384,22 @@ async def test_one_recipient_takes_a_sentence(house_of: Houses, keys: list[pyrag
         house.config.write_text(one.replace(two(keys[:1]), f"{two(keys[:1])}, {found[0]}"))
         assert (await house("run", "--json")).code == 0
         assert clips_in(away, keys) == sorted(films(house.cloud.world))
+
+
+async def test_doctor_says_what_in_a_sink_is_not_encrypted_and_that_a_line_got_lost(
+    house_of: Houses, keys: list[pyrage.x25519.Identity]
+) -> None:
+    async with house_of(World.from_seed(7, clips=2, clip_bytes=(8_000, 60_000), until=datetime.now(UTC))) as house:
+        configure(house, keys)
+        whole = house.config.read_text()
+        house.config.write_text(re.sub("encrypt = .*\n", "", whole))
+        assert (await house("run", "--json")).code == 0
+        house.config.write_text(whole)
+        said = [(one["verdict"], one["found"]) for one in (await house("doctor", "--json")).report["checks"]]
+        assert ("warn", "holds 2 clips that came before it was to be encrypted, and are not") in said
+        house.account.add_clip()
+        assert (await house("run", "--json")).code == 0
+        house.config.write_text(re.sub("encrypt = .*\n", "", whole))
+        said = [(one["verdict"], one["found"]) for one in (await house("doctor", "--json")).report["checks"]]
+        lost = "what is in it is encrypted, and the config does not say for whom any more: nothing is put there"
+        assert ("fail", lost) in said
