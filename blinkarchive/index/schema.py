@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from blinkarchive.model import State
 
-VERSION = "0003"
+VERSION = "0004"
 """The schema that this program reads and writes: the number of the newest migration."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
