@@ -40,11 +40,13 @@ CLIENT_ID = "ios"
 SCOPE = "client"
 REDIRECT_URI = "immedia-blink://applinks.blink.com/signin/callback"
 BROWSER = (
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 26_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
     "Version/26.1 Mobile/15E148 Safari/604.1"
 )
+"""A browser's name, for the sign-in pages. Since version 26, Safari reports the system as 18_7."""
+
 APP = "Blink/2511191620 CFNetwork/3860.200.71 Darwin/25.1.0"
-"""What the vendor's app calls itself. The edge refuses clients it does not know (HTTP 406)."""
+"""The name of the vendor's app, for the token call alone. The edge refuses clients it does not know there (HTTP 406)."""
 
 _PAGE = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 

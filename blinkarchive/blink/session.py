@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 
 import msgspec
 
+from blinkarchive import __version__
 from blinkarchive.blink import answers, login, wire
 from blinkarchive.blink.endpoints import TIER, Endpoints, Origin, target_on
 from blinkarchive.blink.exchange import Request
@@ -35,6 +36,11 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 HEAD = 4096
+
+AGENT = f"blinkarchive/{__version__}"
+"""Our name in every request with a token. An app version has no place there: once Blink has retired it, each request with it
+is answered 426.
+"""
 
 EARLY = timedelta(minutes=5)
 """How long before its end an access token is refreshed."""
@@ -304,7 +310,10 @@ class Session:
 
 
 def _bearing(request: Request, tokens: Tokens) -> Request:
-    return request.with_headers(User_Agent=login.APP, Authorization=Secret(f"Bearer {tokens.access.reveal()}"))
+    """The request with the headers that every request with a token has, with a body or without one."""
+    return request.with_headers(
+        User_Agent=AGENT, Content_Type="application/json", Authorization=Secret(f"Bearer {tokens.access.reveal()}")
+    )
 
 
 def _forbidden(error: Unauthorized) -> Forbidden:

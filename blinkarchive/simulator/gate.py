@@ -6,7 +6,7 @@ import re
 
 from aiohttp import web
 
-from blinkarchive.simulator.answers import INVALID_DEVICE_TYPE, Refusal, not_found, unauthorized
+from blinkarchive.simulator.answers import INVALID_DEVICE_TYPE, UPDATE_REQUIRED, Refusal, not_found, unauthorized
 from blinkarchive.simulator.devices import Camera, Network, SyncModule
 from blinkarchive.simulator.signins import Grant
 from blinkarchive.simulator.world import Account, World
@@ -21,14 +21,21 @@ def bearer(request: web.BaseRequest) -> str | None:
     return header.removeprefix(_SCHEME) if header.startswith(_SCHEME) else None
 
 
+def claims_app_version(request: web.BaseRequest) -> bool:
+    """Whether a request names a version of the vendor's app."""
+    return request.headers.get("User-Agent", "").startswith("Blink/") or "APP-BUILD" in request.headers
+
+
 class Gate:
-    """Lets a request in, or raises `Refusal`: 401, code 101."""
+    """Lets a request in, or raises `Refusal`: 401, code 101; 426 for one that names an app version, where the rules say so."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def grant(self, request: web.Request) -> Grant:
         """Whose token it is."""
+        if self._world.rules.app_versions == "refused" and claims_app_version(request):
+            raise Refusal(426, UPDATE_REQUIRED)
         grant = self._world.signins.whose(bearer(request) or "")
         if grant is None:
             raise unauthorized()

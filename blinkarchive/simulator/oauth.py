@@ -10,7 +10,7 @@ from aiohttp import web
 
 from blinkarchive.simulator.answers import EMPTY_COOKIES, UPDATE_REQUIRED, Refusal, as_json, oauth_error
 from blinkarchive.simulator.faults import Place, Target
-from blinkarchive.simulator.signins import REDIRECT_URI, Person, Session
+from blinkarchive.simulator.signins import REDIRECT_URI, Person, Session, check_hardware_id
 from blinkarchive.simulator.trouble import answer
 from blinkarchive.simulator.world import World
 
@@ -95,6 +95,8 @@ class OAuthHost:
         form = await _form(request)
 
         async def usual() -> web.StreamResponse:
+            if "hardware_id" in request.headers:
+                check_hardware_id(request.headers["hardware_id"])
             match form.get("grant_type"):
                 case "authorization_code":
                     return as_json(self._signins.redeem(form))

@@ -85,6 +85,8 @@ class Rules(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     #: How many passwords an account may be tried with within an hour before it is locked; 0 means any number.
     signin_limit: int = 20
     wrong_code_status: Literal[400, 412] = 400
+    #: Whether a request with a token that names an app version (User-Agent `Blink/…`, or APP-BUILD) is answered 426.
+    app_versions: Literal["refused", "accepted"] = "refused"
     #: Whether fetching a film marks it as watched, which moves its `updated_at`.
     fetching_watches: bool = False
     #: In seconds, how long a clip that is recorded from now on is listed as partial, with half a film.

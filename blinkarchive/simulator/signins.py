@@ -102,8 +102,7 @@ class SignIns:
         challenge, hardware_id = query.get("code_challenge", ""), query.get("hardware_id", "")
         if len(challenge) != 43 or not challenge.replace("-", "a").replace("_", "a").isalnum():
             raise oauth_error(400, "invalid_request", "code_challenge is not a SHA-256 in base64url")
-        if hardware_id != "homeassistant" and not _is_uuid(hardware_id):
-            raise Refusal(406, {"message": "Not Acceptable"})
+        check_hardware_id(hardware_id)
         flow = Flow(
             client_id=CLIENT,
             redirect_uri=REDIRECT_URI,
@@ -217,6 +216,12 @@ class SignIns:
         if limit and len(tries) >= limit:
             raise Refusal(429, LOGIN_LIMIT)
         tries.append(now)
+
+
+def check_hardware_id(hardware_id: str) -> None:
+    """Raise `Refusal`, 406, for an id that the edge refuses: one that is no UUID, but for a single word."""
+    if hardware_id != "homeassistant" and not _is_uuid(hardware_id):
+        raise Refusal(406, {"message": "Not Acceptable"})
 
 
 def _is_uuid(text: str) -> bool:

@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from blinkarchive import __version__
 from blinkarchive.blink.client import Client
+from blinkarchive.blink.login import APP
+from blinkarchive.blink.wire import Camera, SyncModule
 from blinkarchive.errors import CodeNeeded, WrongCode, WrongPassword
 from blinkarchive.secret import Secret
-from tests.blink.cloud import ACCOUNT, CHANGED, CLIP, Cloud, as_json, canaries
+from tests.blink.cloud import ACCOUNT, CHANGED, CLIP, HOMESCREEN, Cloud, as_json, canaries
 from tests.blink.conftest import OWNER, PASSWORD, Opener
 
 
@@ -68,6 +71,32 @@ async def test_a_clip_comes_in_chunks_with_its_length_and_type(signed_in: Client
     assert (body.length, body.type, got) == (19, "video/mp4", b"the bytes of a clip")
     (request,) = cloud.to(CLIP)
     assert request.headers["accept-encoding"] == "identity"
+
+
+async def test_a_request_with_a_token_names_this_program_and_no_app_version(signed_in: Client, cloud: Cloud) -> None:
+    stick = f"/api/v1/accounts/{ACCOUNT}/networks/6/sync_modules/5/local_storage"
+    cloud.routes[HOMESCREEN] = cloud.guarded(as_json({"networks": []}))
+    cloud.routes["/network/6/camera/7/config"] = cloud.guarded(as_json({"name": "Porch"}))
+    cloud.routes[f"/api/v1/accounts/{ACCOUNT}/media/delete"] = cloud.guarded(as_json({"message": "gone", "code": 711}))
+    cloud.routes[f"{stick}/manifest/request"] = cloud.guarded(as_json({"id": 9, "network_id": 6}))
+    cloud.routes["/network/6/command/9"] = cloud.guarded(as_json({"complete": True, "status": 0, "status_code": 908}))
+    cloud.routes[f"{stick}/manifest/request/9"] = cloud.guarded(as_json({"manifest_id": "1", "clips": []}))
+
+    await signed_in.homescreen()
+    await signed_in.media_page(datetime(2026, 1, 1, tzinfo=UTC), 1)
+    await signed_in.control.config(Camera(id=7, network_id=6))
+    await signed_in.delete_media([1])
+    await signed_in.local_storage(SyncModule(id=5, network_id=6)).manifest()
+    async with signed_in.media(CLIP) as body:
+        assert [chunk async for chunk in body.chunks]
+
+    asked = [request for request in cloud.seen if not request.target.startswith("/oauth/")]
+    assert {request.method for request in asked} == {"GET", "POST"}
+    for request in asked:
+        assert request.headers["user-agent"] == f"blinkarchive/{__version__}", request.target
+        assert request.headers["content-type"] == "application/json", request.target
+        assert "app-build" not in request.headers
+    assert {request.headers["user-agent"] for request in cloud.to("/oauth/token")} == {APP}
 
 
 def test_the_canaries_are_found_where_they_are() -> None:

@@ -66,6 +66,32 @@ async def test_a_wrong_token_is_noted_as_nobodys(phone: Phone, running: Running,
 
 
 @pytest.mark.parametrize(
+    "claim",
+    [
+        {"User-Agent": "Blink/2511191620 CFNetwork/3860.200.71 Darwin/25.1.0"},
+        {"User-Agent": "Blink/51.0 (Google Pixel 8; Android 14)"},
+        {"APP-BUILD": "ANDROID_29426569"},
+    ],
+)
+async def test_a_request_that_names_an_app_version_is_answered_426(phone: Phone, world: World, claim: dict[str, str]) -> None:
+    clip = world.account.clips[0].path
+    for path in ("/api/v1/users/tier_info", f"/api/v3/accounts/{world.account.id}/homescreen", clip):
+        async with phone.http.get(phone.url + path, headers=phone.bearer | claim) as response:
+            assert response.status == 426, path
+            assert await response.json() == {"message": "An app update is required"}
+    world.rules.app_versions = "accepted"
+    async with phone.http.get(phone.url + clip, headers=phone.bearer | claim) as response:
+        assert response.status == 200
+
+
+async def test_the_token_call_is_where_an_app_version_belongs(phone: Phone) -> None:
+    form = {"grant_type": "refresh_token", "refresh_token": phone.tokens["refresh_token"], "client_id": "ios"}
+    app = {"User-Agent": "Blink/2511191620 CFNetwork/3860.200.71 Darwin/25.1.0"}
+    async with phone.http.post(f"{phone.url}/oauth/token", data=form, headers=app) as response:
+        assert response.status == 200
+
+
+@pytest.mark.parametrize(
     ("method", "path", "options", "status"),
     [
         ("GET", "/", {}, 404),

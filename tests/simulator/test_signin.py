@@ -11,7 +11,7 @@ import pytest
 from blinkarchive.clock import ManualClock
 from blinkarchive.simulator import Running, Simulator, World
 from blinkarchive.simulator.plan import SecondFactor
-from tests.simulator.phone import Phone
+from tests.simulator.phone import HARDWARE_ID, Phone
 
 
 @pytest.fixture
@@ -274,3 +274,10 @@ async def test_a_token_is_good_on_its_accounts_own_host_alone(phone: Phone, tier
     headers = {**phone.bearer, "Host": f"rest-{tier}.immedia-semi.com"}
     async with phone.http.get(f"{phone.url}/networks", headers=headers) as response:
         assert response.status == status
+
+
+async def test_the_token_call_refuses_a_hardware_id_that_is_no_uuid_too(phone: Phone) -> None:
+    form = {"grant_type": "refresh_token", "refresh_token": phone.tokens["refresh_token"], "client_id": "ios"}
+    for hardware_id, status in (("Blinkpy", 406), (HARDWARE_ID, 200)):
+        async with phone.http.post(f"{phone.url}/oauth/token", data=form, headers={"hardware_id": hardware_id}) as response:
+            assert response.status == status
