@@ -53,12 +53,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from blinkarchive.secret import redact
+
 
 class BlinkArchiveError(Exception):
-    """Something blinkarchive could not do."""
+    """Something blinkarchive could not do. Its text shows no secret, whatever a server or a plugin has put into it."""
 
     def __str__(self) -> str:
-        return super().__str__() or (type(self).__doc__ or type(self).__name__).splitlines()[0]
+        return redact(super().__str__()) or (type(self).__doc__ or type(self).__name__).splitlines()[0]
 
 
 class Transient(BlinkArchiveError):

@@ -1,21 +1,37 @@
-"""What must never be shown: a value that hides itself, and the last broom over texts for people."""
+"""What must never be shown: a value that hides itself, and the filter that every text for people passes."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from urllib.parse import quote_plus
+from weakref import WeakValueDictionary
 
 HIDDEN = "***"
 
+LONGEST = 20_000
+"""How many characters of a text are processed. A longer one comes from a server or a plugin, and nobody reads it to its end."""
+
+_MARGIN = 4_096
+"""How much of the end of a cut text is left out, in characters: the cut may go through a secret, which is not recognised then."""
+
+_SHORT = 12
+"""A secret of fewer characters is hidden only where it is a word of its own: as a part of other words it says nothing."""
+
 
 class Secret:
-    """A password, a token, a code. It shows as `***` everywhere but through `reveal()`."""
+    """A password, a token, a code. It shows as `***` everywhere but through `reveal()`.
 
-    __slots__ = ("_value",)
+    As long as it exists, `redact` hides its value in every text.
+    """
+
+    __slots__ = ("__weakref__", "_forms", "_value")
 
     def __init__(self, value: str) -> None:
         self._value = value
+        self._forms: re.Pattern[str] | None = None
+        _in_use[id(self)] = self
 
     def reveal(self) -> str:
         """The value itself: call this only where it goes onto the wire or into its own 0600 file."""
@@ -39,6 +55,28 @@ class Secret:
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a secret is not pickled")
 
+    @property
+    def forms(self) -> re.Pattern[str]:
+        """Finds the value in a text, as it is and as JSON, Python and addresses write it; nothing, where it is too short."""
+        if self._forms is None and len(self._value) < 4:
+            self._forms = _NOTHING
+        if self._forms is None:
+            spellings = "|".join(re.escape(form) for form in _spellings(self._value))
+            self._forms = re.compile(rf"(?<!\w)(?:{spellings})(?!\w)" if len(self._value) < _SHORT else spellings)
+        return self._forms
+
+
+_NOTHING = re.compile(r"(?!)")
+
+_in_use: WeakValueDictionary[int, Secret] = WeakValueDictionary()
+"""Every secret of this process, by its address."""
+
+
+def _secrets_in_use() -> Iterator[Secret]:
+    for reference in _in_use.valuerefs():  # a copy: other threads may add to the dictionary meanwhile
+        if (secret := reference()) is not None:
+            yield secret
+
 
 # What a key is called whose value is a secret. The vague ones mean other things as well: "code: 307", "token: expired".
 _SURE = (
@@ -51,7 +89,7 @@ _KEY = rf"(?<![\w-])(?:(?P<sure>{_SURE})|(?P<vague>{_VAGUE}))(?![\w-])"
 # The forms a secret is met in, by how its key and its value are told apart.
 _QUOTED = rf"""(?P<keep>{_KEY}(?:["']?\s*[:=]\s*|["']\s*,\s*)[bu]?(?P<quote>["']))(?P<value>(?:\\.|(?!(?P=quote))[^\\])*)"""
 _QUOTED_TWICE = rf"""(?P<keep>{_KEY}\\+["']\s*[:,]\s*\\+["'])(?P<value>[^\\"']*)"""
-_COOKIES = r"""(?P<keep>(?<![\w-])(?:set-)?cookie\s*[:=]\s*)(?P<value>[^\s=;"']+=[^"'\n]*)"""
+_COOKIES = r"""(?P<keep>(?<![\w-])(?:set-)?cookie\s*[:=]\s*)(?P<value>[^\s=;"']{1,256}=[^"'\n]*)"""
 _BARE = (
     rf"""(?P<keep>{_KEY}(?P<end>["']?)\s*(?P<sign>[:=])\s*)(?P<value>(?:(?:bearer|basic|digest)\s+)?[^\s"'&;,<>(){{}}\[\]]+)"""
 )
@@ -73,26 +111,28 @@ _UNPRINTABLE = re.compile(r"[^\n\t\x20-\x7e]")
 
 
 def redact(text: str, *known: Secret) -> str:
-    """A text with known secrets, and whatever looks like one, replaced by `***`; control characters are escaped.
+    """A text without secrets: those in use (`known` among them), and everything that looks like one, are replaced by `***`;
+    control characters are escaped.
 
-    Numbers of Blink's own, as in `"code":307`, and words in prose stay.
+    Of a text of more than `LONGEST` characters only the beginning is processed and returned. Numbers of Blink's own, as in
+    `"code":307`, and words in prose stay.
     """
-    for secret in known:
-        for form in _forms(secret.reveal()):
-            text = text.replace(form, HIDDEN)
+    shown = text[:LONGEST]
+    for secret in {*known, *_secrets_in_use()}:
+        shown = secret.forms.sub(HIDDEN, shown)
     for pattern in _KEYED:
-        text = pattern.sub(_hide, text)
-    text = _ANYWHERE.sub(HIDDEN, text)
-    return _UNPRINTABLE.sub(_escape, text)
+        shown = pattern.sub(_hide, shown)
+    shown = _UNPRINTABLE.sub(_escape, _ANYWHERE.sub(HIDDEN, shown))
+    return shown if len(text) <= LONGEST else f"{shown[:-_MARGIN]} … (cut: {len(text):,} characters)"
 
 
-def _forms(value: str) -> tuple[str, ...]:
-    """A secret as it may be written, the longest first; nothing for one so short that it would be found by chance."""
-    if len(value) < 4:
-        return ()
-    forms = {value, json.dumps(value)[1:-1], repr(value)[1:-1]}
-    forms |= {quote_plus(value, safe=safe, errors="replace").replace("+", space) for safe in ("", "/") for space in ("+", "%20")}
-    return tuple(sorted(forms, key=len, reverse=True))
+def _spellings(value: str) -> list[str]:
+    """A secret as it may be written, the longest first."""
+    spellings = {value, json.dumps(value)[1:-1], repr(value)[1:-1]}
+    spellings |= {
+        quote_plus(value, safe=safe, errors="replace").replace("+", space) for safe in ("", "/") for space in ("+", "%20")
+    }
+    return sorted(spellings, key=len, reverse=True)
 
 
 def _hide(found: re.Match[str]) -> str:

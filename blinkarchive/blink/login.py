@@ -14,14 +14,12 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from html.parser import HTMLParser
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
-
-import msgspec
 
 from blinkarchive.blink import answers, endpoints, wire
 from blinkarchive.blink.endpoints import Endpoints, Origin
 from blinkarchive.blink.exchange import MAX_HOPS, REDIRECTS, Answer, Flow, Request
+from blinkarchive.blink.sign_in_page import csrf_token
 from blinkarchive.errors import (
     LoginLimit,
     ServerTrouble,
@@ -301,40 +299,7 @@ def _authorization_code(answer: Answer, talk: _Conversation) -> Secret:
 
 
 def _csrf(page: Answer) -> Secret:
-    """The token that the sign-in page gives: in its script of arguments, else in a hidden field or a meta tag."""
-    reader = _SignInPage()
-    reader.feed(page.body.decode("utf-8", "replace"))
-    reader.close()
-    try:
-        arguments = msgspec.json.decode(reader.script, type=dict[str, object])
-    except msgspec.MsgspecError:
-        arguments = {}
-    token = arguments.get("csrf-token") or reader.token
-    if not isinstance(token, str) or not token:
+    token = csrf_token(page.body)
+    if not token:
         raise ServerTrouble("the sign-in page holds no csrf token; it may be another page, or a new one", status=page.status)
     return Secret(token)
-
-
-class _SignInPage(HTMLParser):
-    """Finds the csrf token in the sign-in page."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.script = ""
-        self.token = ""
-        self._in_arguments = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        names = dict(attrs)
-        if tag == "script":
-            self._in_arguments = names.get("id") == "oauth-args"
-        elif tag in ("input", "meta") and names.get("name") == "csrf-token":
-            self.token = self.token or names.get("value") or names.get("content") or ""
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "script":
-            self._in_arguments = False
-
-    def handle_data(self, data: str) -> None:
-        if self._in_arguments:
-            self.script += data

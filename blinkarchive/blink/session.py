@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -41,6 +42,9 @@ AGENT = f"blinkarchive/{__version__}"
 """Our name in every request with a token. An app version has no place there: once Blink has retired it, each request with it
 is answered 426.
 """
+
+LONG = 256 * 1024
+"""From how many bytes on an answer is decoded in a thread."""
 
 EARLY = timedelta(minutes=5)
 """How long before its end an access token is refreshed."""
@@ -255,7 +259,9 @@ class Session:
         answer = await send(request.with_headers(Accept="application/json"))
         if (number := answer.headers.get("client-id", "")).isdecimal():
             self.client_number = int(number)
-        return answers.read(answer, decode, what=request.what, now=self._clock.now())
+        read = functools.partial(answers.read, answer, decode, what=request.what, now=self._clock.now())
+        # A long answer would keep everything else waiting while it is decoded.
+        return read() if len(answer.body) <= LONG else await asyncio.to_thread(read)
 
     async def _with_token(self, request: Request, send: Callable[[Request], Awaitable[T]], *, media: bool = False) -> T:
         """Send a request with the token; once more, with a new one, when the server says that it has ended.

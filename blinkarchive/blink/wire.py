@@ -8,7 +8,7 @@ Every time is aware. Facts: observed answers of the servers, 2020 to 2026.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -28,6 +28,8 @@ Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
 RAW_SHOWN = 4000
+MOST_MALFORMED = 100
+"""How many malformed items of one answer are kept to be looked at; the others are counted."""
 KIB = 1024
 
 _STAMP = re.compile(r"(?:[?&]ts=|\A)(\d{9,14})(?:&|\Z)")
@@ -617,13 +619,13 @@ def manifest(body: bytes) -> Manifest:
     if raws is None:
         raise NotAsPromised("an answer without clips")
     good: list[LocalClip] = []
-    bad: list[Unreadable] = []
+    bad: list[tuple[Raw, str]] = []
     for raw in raws:
         try:
             good.append(_local_clip(raw, newer=found.clips is None))
         except (NotAsPromised, msgspec.ValidationError, ValueError, OverflowError, OSError) as error:
-            bad.append(_unreadable(raw, str(error)))
-    return Manifest(id=id, clips=tuple(good), malformed=tuple(bad))
+            bad.append((raw, str(error)))
+    return Manifest(id=id, clips=tuple(good), malformed=tuple(_malformed(bad)))
 
 
 def _local_clip(raw: Raw, *, newer: bool) -> LocalClip:
@@ -661,13 +663,21 @@ def _list(raw: Raw) -> list[Raw]:
 def _each(raws: Iterable[Raw], record: type[S]) -> tuple[list[S], list[Unreadable]]:
     """Decode each on its own: those that could be, and those that could not."""
     good: list[S] = []
-    bad: list[Unreadable] = []
+    bad: list[tuple[Raw, str]] = []
     for raw in raws:
         try:
             good.append(lenient(raw, record))
         except NotAsPromised as error:
-            bad.append(_unreadable(raw, str(error)))
-    return good, bad
+            bad.append((raw, str(error)))
+    return good, _malformed(bad)
+
+
+def _malformed(bad: Sequence[tuple[Raw, str]]) -> list[Unreadable]:
+    """Malformed items and what is wrong with each: the first ones to look at, and how many more there are."""
+    kept = [_unreadable(raw, reason) for raw, reason in bad[:MOST_MALFORMED]]
+    if more := len(bad[MOST_MALFORMED:]):
+        kept.append(Unreadable(item="", reason=f"{more:,} more items of the same answer cannot be read", raw=""))
+    return kept
 
 
 def _unreadable(raw: Raw, reason: str) -> Unreadable:

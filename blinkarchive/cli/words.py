@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +16,8 @@ from blinkarchive.when import MachineZone
 
 TITLES = {"ok": "green", "warn": "yellow", "fail": "red", "low": "yellow", "offline": "red"}
 """The words of a check or a device, and their colours on a terminal."""
+
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 NOTHING = "-"
 """What a cell holds when nothing is known."""
@@ -34,7 +37,15 @@ def data(line: str) -> bool:
 def record(values: Mapping[str, object]) -> bool:
     """One JSON object on one line of stdout; for the rest see `data`."""
     plain = sys.stdout is None or (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-    return data(json.dumps(values, ensure_ascii=plain))
+    return data(_UNPRINTABLE.sub(_escape, json.dumps(values, ensure_ascii=plain)))
+
+
+def _escape(found: re.Match[str]) -> str:
+    """A character that a terminal may obey, as JSON writes it in ASCII: names come from outside."""
+    if found[0].isprintable():
+        return found[0]
+    units = found[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def to_nowhere(stream: TextIO) -> None:

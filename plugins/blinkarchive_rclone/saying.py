@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from blinkarchive import BadKey, CopyDiffers, NotFound, SinkError, SinkFull, SinkUnavailable
-from blinkarchive.secret import Secret, redact
+from blinkarchive.secret import LONGEST, Secret, redact
 
 
 def _any_of(*forms: str) -> re.Pattern[str]:
@@ -99,6 +99,8 @@ class Refused(Exception):
 
 def clean(text: str, hidden: Sequence[Secret] = ()) -> str:
     """Words of rclone as they may be shown and logged: no secret, one line, not endless. What it says last says most."""
+    if len(text) > LONGEST:
+        text = text[-LONGEST:].partition(" ")[2]
     text = " ".join(redact(text, *hidden).split())
     return text if len(text) <= _LONGEST else f"…{text[-_LONGEST:]}"
 

@@ -16,6 +16,7 @@ from blinkarchive.blink import login
 from blinkarchive.blink.endpoints import Endpoints
 from blinkarchive.blink.exchange import Answer, Flow, Request
 from blinkarchive.blink.login import PendingSignIn
+from blinkarchive.blink.sign_in_page import LARGEST, csrf_token
 from blinkarchive.blink.wire import Grant
 from blinkarchive.errors import (
     ClientRefused,
@@ -31,6 +32,7 @@ from blinkarchive.errors import (
     WrongPassword,
 )
 from blinkarchive.secret import Secret
+from tests.growth import growth
 
 T = TypeVar("T")
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
@@ -178,6 +180,20 @@ def test_the_csrf_token_is_found_in_any_of_its_places(page: bytes) -> None:
 def test_a_page_without_a_csrf_token_is_the_servers_trouble(page: bytes) -> None:
     with pytest.raises(ServerTrouble, match="csrf"):
         talk(signing_in(), (BEGUN, PAGE, answer(200, page)))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b"<a ", b"<input ", b"<script>", b"<script id=oauth-args>", b"<meta a='", b'<input name="', b"<!--", b"<![", b"&", b"</"],
+)
+def test_the_work_on_a_page_grows_with_the_page_and_no_faster(part: bytes) -> None:
+    assert growth(lambda length: csrf_token(part * (length // len(part))), LARGEST) < 8
+
+
+def test_of_an_endless_page_only_the_beginning_is_read() -> None:
+    field = b'<input name="csrf-token" value="csrf1">'
+    assert csrf_token(b" " * (LARGEST - len(field)) + field) == "csrf1"
+    assert csrf_token(b" " * LARGEST + field) == ""
 
 
 @pytest.mark.parametrize(

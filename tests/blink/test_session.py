@@ -6,6 +6,7 @@ import asyncio
 import logging
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from blinkarchive.blink.client import Client
 from blinkarchive.blink.endpoints import Endpoints
+from blinkarchive.blink.session import LONG
 from blinkarchive.blink.tokens import TokenFile, Tokens
 from blinkarchive.clock import Clock, ManualClock
 from blinkarchive.errors import (
@@ -99,6 +101,21 @@ async def test_twenty_requests_that_cannot_have_a_new_token_ask_for_one_once(
 
     assert {type(end) for end in ends} == {ServerTrouble}
     assert cloud.refreshes == 1
+
+
+async def test_a_long_answer_is_decoded_while_everything_else_goes_on(signed_in: Client, cloud: Cloud) -> None:
+    """A page of many megabytes takes seconds to decode on a small machine: a stop must be heard meanwhile."""
+    loop_thread, threads = threading.get_ident(), []
+
+    def decode(body: bytes) -> int:
+        threads.append(threading.get_ident())
+        return len(body)
+
+    for length in (1000, LONG + 1):
+        cloud.routes["/api/long"] = Reply(body=b"x" * length, headers=(("Content-Type", "application/json"),))
+        assert await signed_in._session.get("/api/long", decode, what="a long answer") == length
+
+    assert [thread == loop_thread for thread in threads] == [True, False]
 
 
 @pytest.mark.parametrize("number", range(6))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from blinkarchive.blink import wire
 from blinkarchive.blink.wire import Camera, Family, MediaItem, NotAsPromised
+from tests.growth import growth
 
 CLIP = {
     "id": 2139143346,
@@ -180,6 +181,19 @@ def test_what_is_kept_of_a_malformed_item_is_short_and_without_secrets() -> None
     assert "owner@" not in bad.raw
     assert "abc123" not in bad.raw
     assert bad.item == "9"
+
+
+def test_of_many_malformed_items_the_first_are_kept_and_the_others_counted() -> None:
+    got = page(*({"id": n, "created_at": "never"} for n in range(30_000)), CLIP)
+
+    assert len(got.items) == 1
+    assert len(got.malformed) == 101
+    assert [bad.item for bad in got.malformed[:2]] == ["0", "1"]
+    assert got.malformed[-1].reason == "29,900 more items of the same answer cannot be read"
+
+
+def test_the_work_on_malformed_items_grows_with_their_number_and_no_faster() -> None:
+    assert growth(lambda number: page(*({"id": n} for n in range(number))), 8000) < 8
 
 
 @pytest.mark.parametrize(

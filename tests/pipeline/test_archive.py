@@ -623,7 +623,8 @@ async def test_a_stop_ends_the_run_soon_with_a_true_report_and_the_next_run_fini
     slow = Slow()
     house.sinks = {"nas": slow}
     running = asyncio.ensure_future(house.run(Listing(*(found(n) for n in range(100)))))
-    await asyncio.sleep(0.2)
+    while not house.spooled:
+        await asyncio.sleep(0.01)
     running.cancel()
     report = await running
     assert report.stopped

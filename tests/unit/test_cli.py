@@ -19,6 +19,7 @@ from blinkarchive.cli import doctor, logs, main, report
 from blinkarchive.cli.exits import Exit, exit_for, exit_for_report
 from blinkarchive.cli.root import VERBS
 from blinkarchive.cli.session import Session
+from blinkarchive.cli.words import record
 from blinkarchive.clock import ManualClock
 from blinkarchive.config import load
 from blinkarchive.index import Index
@@ -606,3 +607,13 @@ def test_every_option_of_run_and_every_name_of_its_report_is_documented() -> Non
     options = {option for parameter in verb.params for option in parameter.opts}
     assert {option for option in options if f"`{option}" not in page} <= {"--quiet", "--verbose"}
     assert {name for name in report.as_record(RUN) if f"`{name}`" not in page} == set()
+
+
+@pytest.mark.parametrize(
+    "name", ["Door\x9b31m", "a\x7fb", "right\u202eleft", "zero\u200bwidth", "tag\U000e0041", "\ud800", "Tür 🚪 門"]
+)
+def test_json_holds_names_as_they_are_and_nothing_that_a_terminal_obeys(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    record({"name": name})
+    line = capsys.readouterr().out
+    assert json.loads(line) == {"name": name}
+    assert line.removesuffix("\n").isprintable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blinkarchive.secret import HIDDEN, Secret, redact
+from blinkarchive.errors import SinkError
+from blinkarchive.secret import HIDDEN, LONGEST, Secret, redact
+from tests.growth import growth
 
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.c2lnbmF0dXJl_-"
 
@@ -210,6 +213,83 @@ def test_control_characters_are_shown_and_not_obeyed(text: str, shown: str) -> N
     assert redact(text) == shown
 
 
-@pytest.mark.parametrize("part", ["a.", "code=", "password:", "'Authorization', ", "@", '\\"', "eyJ", "x:y@", "token "])
-def test_a_long_text_is_swept_in_good_time(part: str) -> None:
-    redact(part * (100_000 // len(part)))
+@pytest.mark.parametrize(
+    "part",
+    [
+        *(
+            "a.",
+            "code=",
+            "password:",
+            "'Authorization', ",
+            "@",
+            '\\"',
+            "eyJ",
+            "x:y@",
+            "token ",
+            "cookie:",
+            "set-cookie: ",
+            "bearer ",
+        ),
+        *("bearer x\t", "token\"'", 'secret\\"', "://a:", "AGE-SECRET-KEY-", " ", "\x00", "x-amz-", "a-token_", "code is "),
+    ],
+)
+def test_the_work_grows_with_the_text_and_no_faster(part: str) -> None:
+    assert growth(lambda length: redact(part * (length // len(part))), LONGEST) < 8
+
+
+def test_of_an_endless_text_only_the_beginning_is_processed() -> None:
+    shown = redact("a word, " * 1_000_000)
+    assert shown.startswith("a word, a word, ")
+    assert shown.endswith("(cut: 8,000,000 characters)")
+    assert len(shown) < LONGEST
+
+
+@pytest.mark.parametrize("at", [*range(LONGEST - 300, LONGEST + 10, 7)])
+def test_a_cut_shows_no_half_of_a_secret(at: int) -> None:
+    secret = Secret("canary" * 40)
+    text = ("x" * 99 + " ") * (at // 100)
+    assert "canary" not in redact(f"{text}{secret.reveal()} and more {text}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "invalid_grant: the token kanari/8%2c+x= of Mr. X is unknown",
+        '{"said": "kanari/8%2c+x="}',
+        "at https://example.test/?q=kanari%2F8%252c%2Bx%3D&z=1",
+        "kanari/8%2c+x=",
+    ],
+)
+def test_a_secret_in_use_is_hidden_wherever_a_server_repeats_it(text: str) -> None:
+    secret = Secret("kanari/8%2c+x=")
+    assert "kanari" not in redact(text)
+    del secret
+    gc.collect()
+
+
+def test_a_secret_is_known_as_long_as_one_of_its_kind_exists() -> None:
+    first, second = Secret("kanari-kanari"), Secret("kanari-kanari")
+    del first
+    gc.collect()
+    assert redact("a kanari-kanari") == "a ***"
+    del second
+    gc.collect()
+    assert redact("a kanari-kanari") == "a kanari-kanari"
+
+
+def test_a_short_secret_is_hidden_as_a_word_and_leaves_other_words_alone() -> None:
+    secret = Secret("garage")
+    assert redact("password garage refused; the garages, Garage and a_garage stay") == (
+        "password *** refused; the garages, Garage and a_garage stay"
+    )
+    assert redact("(garage)") == "(***)"
+    tiny = Secret("door")
+    del secret, tiny
+    gc.collect()
+
+
+def test_an_error_says_nothing_secret_whatever_it_was_given() -> None:
+    secret = Secret("kanari-kanari")
+    error = SinkError("the server says: no access for me@example.test with kanari-kanari\x1b[31m")
+    assert str(error) == "the server says: no access for *** with ***\\x1b[31m"
+    assert str(secret) == HIDDEN
