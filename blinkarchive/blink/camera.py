@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from blinkarchive.blink.details import Details
 from blinkarchive.blink.names import bare
 from blinkarchive.blink.saving import save
 from blinkarchive.blink.wire import CameraConfig, Family, MediaItem
@@ -382,29 +383,27 @@ class BlinkCamera:
             del self.recent_clips[:-RECENT]
         self.motion_detected = motion
 
-    async def update_cache(self, *, force: bool = False, video: bool = True) -> None:
-        """Fetch its picture and its newest clip if they are others than those that are kept, or in any case (`force`)."""
+    async def update_cache(self, details: Details | None = None, *, force: bool = False, video: bool = True) -> None:
+        """Fetch its picture and its newest clip if they are others than those that are kept, or in any case (`force`).
+
+        One that cannot be fetched is logged: what was kept before stays.
+        """
+        details = details or Details()
         if force or self.thumbnail != self._pictured or self.image_from_cache is None:
-            await self._fetch_image()
+            await details.read(self._fetch_image, "the picture of a camera could not be fetched", camera=self.name)
         if video and self.newest is not None and self.newest.media and (force or self.newest.id != self._filmed):
-            try:
-                self.video_from_cache = (await self.get_video_clip()).body
-                self._filmed = self.newest.id
-            except (LoginNeeded, Refused, Throttled):
-                raise
-            except SourceError as error:
-                log.warning("its newest clip could not be fetched", extra={"camera": self.name, "because": str(error)})
+            await details.read(self._fetch_video, "the newest clip of a camera could not be fetched", camera=self.name)
 
     async def _fetch_image(self) -> None:
-        if self.thumbnail is None:
-            return
-        try:
-            self.image_from_cache = (await self.get_thumbnail()).body
-            self._pictured = self.thumbnail
-        except (LoginNeeded, Refused, Throttled):
-            raise
-        except SourceError as error:
-            log.warning("its picture could not be fetched", extra={"camera": self.name, "because": str(error)})
+        if self.thumbnail is not None:
+            address = self.thumbnail
+            self.image_from_cache = (await self.get_thumbnail(address)).body
+            self._pictured = address
+
+    async def _fetch_video(self) -> None:
+        newest = self.newest
+        self.video_from_cache = (await self.get_video_clip()).body
+        self._filmed = newest.id if newest else None
 
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[Client]:

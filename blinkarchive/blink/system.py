@@ -15,11 +15,12 @@ from blinkarchive.blink import downloads
 from blinkarchive.blink.auth import Auth
 from blinkarchive.blink.camera import BlinkCamera
 from blinkarchive.blink.credentials import json_save
+from blinkarchive.blink.details import Details
 from blinkarchive.blink.listing import pages
 from blinkarchive.blink.names import Entry, Named
 from blinkarchive.blink.sync_module import BlinkSyncModule
 from blinkarchive.blink.wire import Family, Homescreen, MediaItem, Network, SyncModule
-from blinkarchive.errors import CodeNeeded, LoginNeeded, Refused, ServerTrouble, SourceError, Throttled, TokenRevoked
+from blinkarchive.errors import CodeNeeded, TokenRevoked
 
 if TYPE_CHECKING:
     import aiohttp
@@ -161,31 +162,22 @@ class Blink:
 
     async def setup_post_verify(self) -> bool:
         """Read the whole house: after a sign-in, and again whenever it may have been rebuilt."""
+        details = Details()
         async with self.auth.opened() as client:
-            await self._read_owner(client)
             self._show(await client.homescreen(), client)
-            await self._read_batteries()
             await self._notice_first(client)
+            if owner := await details.read(client.user, "the unit of temperatures is not known"):
+                self.temperature_unit = owner.unit
+            await self._read_batteries(details)
             for camera in self.cameras.values():
-                await camera.update_cache(video=False)
+                await camera.update_cache(details, video=False)
         self.available = True
         return True
 
-    async def _read_owner(self, client: Client) -> None:
-        try:
-            self.temperature_unit = (await client.user()).unit
-        except ServerTrouble as error:
-            log.warning("the unit of temperatures is not known", extra={"because": str(error)})
-
-    async def _read_batteries(self) -> None:
+    async def _read_batteries(self, details: Details) -> None:
         for camera in self.cameras.values():
             if camera.camera_type == "default":
-                try:
-                    await camera.read_settings()
-                except (LoginNeeded, Refused, Throttled):
-                    raise
-                except SourceError as error:
-                    log.warning("its settings could not be read", extra={"camera": camera.name, "because": str(error)})
+                await details.read(camera.read_settings, "the settings of a camera could not be read", camera=camera.name)
 
     # Refresh
 
@@ -212,15 +204,16 @@ class Blink:
                     refreshing.cancel()  # nobody waits for it any more; when it is done, this does nothing
 
     async def _refresh(self, *, force: bool) -> bool:
+        details = Details()
         async with self.auth.opened() as client:
             if not self.available:
                 await self.setup_post_verify()
             self._show(await client.homescreen(), client)
-            if force:
-                await self._read_batteries()
             await self._notice(client)
+            if force:
+                await self._read_batteries(details)
             for camera in self.cameras.values():
-                await camera.update_cache(force=force)
+                await camera.update_cache(details, force=force)
         self._last_look = self.auth.clock.monotonic()
         self.last_refresh = int(self.auth.clock.now().timestamp())
         return True

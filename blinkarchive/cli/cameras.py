@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from blinkarchive.blink.details import Details
 from blinkarchive.blink.listing import pages
 from blinkarchive.blink.wire import Family
 from blinkarchive.cli import house, running
@@ -19,13 +19,10 @@ from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.session import Session, Verb
 from blinkarchive.cli.words import NOTHING, ago, iso, minute, record, table
 from blinkarchive.clock import Clock
-from blinkarchive.errors import LoginNeeded, SourceError
 from blinkarchive.retry import Patience, retry
 
 if TYPE_CHECKING:
     from blinkarchive.blink import Camera, Client, MediaItem, MediaPage, Network
-
-log = logging.getLogger(__name__)
 
 PAGES = 4
 """So many pages of the list of clips are looked at for each camera's newest."""
@@ -88,8 +85,11 @@ def verb(session: Session, account: str | None) -> Exit:
 
 async def _read(account: str, client: Client) -> list[Row]:
     there = await house.look(account, client)
-    unit = await _unit(client)
-    newest = await _newest(account, client, {camera.id for camera in there.home.cameras})
+    details = Details()
+    owner = await details.read(client.user, "the unit of temperatures is not known", account=account)
+    newest: dict[int, MediaItem] = {}
+    find = partial(_find_newest, client, {camera.id for camera in there.home.cameras}, newest)
+    await details.read(find, "the last clips are not known", account=account)
     rows = []
     for name, camera in there.cameras.items():
         called, network = there.network(camera.network_id)
@@ -100,45 +100,27 @@ async def _read(account: str, client: Client) -> list[Row]:
                 camera=camera,
                 network_name=called,
                 network=network,
-                unit=unit,
+                unit=owner.unit if owner else None,
                 newest=newest.get(camera.id),
             )
         )
     return sorted(rows, key=lambda row: (row.network_name.casefold(), row.name.casefold()))
 
 
-async def _unit(client: Client) -> str | None:
-    """The unit in which the owner wants temperatures. Without it, a number is still a number."""
-    try:
-        return (await client.user()).unit
-    except LoginNeeded:
-        raise
-    except SourceError as error:
-        log.info("the unit of temperatures is not known", extra={"because": str(error)})
-        return None
-
-
-async def _newest(account: str, client: Client, cameras: set[int]) -> Mapping[int, MediaItem]:
-    """The newest clip of each camera, as far as the first pages of the list tell. Without them, a camera is still a camera."""
-    newest: dict[int, MediaItem] = {}
+async def _find_newest(client: Client, cameras: set[int], newest: dict[int, MediaItem]) -> None:
+    """Add the newest clip of each camera, as far as the first pages of the list hold one; also those before a page that fails."""
 
     def ask(number: int) -> Awaitable[MediaPage]:
         return retry(partial(client.media_page, _BEGINNING, number), clock=Clock(), patience=Patience())
 
-    try:
-        async with aclosing(pages(ask, most=PAGES)) as listed:
-            async for page in listed:
-                for item in page.items:
-                    if item.device_id in cameras and item.media and not item.deleted:
-                        known = newest.get(item.device_id, item)
-                        newest[item.device_id] = max(known, item, key=lambda one: one.created_at)
-                if cameras <= newest.keys():
-                    break
-    except LoginNeeded:
-        raise
-    except SourceError as error:
-        log.warning("the last clips are not known", extra={"account": account, "because": str(error)})
-    return newest
+    async with aclosing(pages(ask, most=PAGES)) as listed:
+        async for page in listed:
+            for item in page.items:
+                if item.device_id in cameras and item.media and not item.deleted:
+                    known = newest.get(item.device_id, item)
+                    newest[item.device_id] = max(known, item, key=lambda one: one.created_at)
+            if cameras <= newest.keys():
+                return
 
 
 def as_record(row: Row) -> dict[str, object]:

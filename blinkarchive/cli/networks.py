@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
+from blinkarchive.blink.details import Details
 from blinkarchive.cli import house, running
 from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.session import Session, Verb
 from blinkarchive.cli.words import NOTHING, iso, record, table
-from blinkarchive.errors import LoginNeeded, SourceError
 
 if TYPE_CHECKING:
     from blinkarchive.blink import Client, Network, SyncModule
     from blinkarchive.blink.wire import StorageStatus
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +70,8 @@ def verb(session: Session, account: str | None) -> Exit:
 async def read(account: str, client: Client) -> list[Row]:
     """The networks of an account. No module is woken for it."""
     there = await house.look(account, client)
-    modules = [Module(module=module, stick=await _stick(client, module)) for module in there.home.sync_modules]
+    details = Details()
+    modules = [Module(module=module, stick=await _stick(client, module, details)) for module in there.home.sync_modules]
     return [
         Row(
             account=account,
@@ -86,16 +84,11 @@ async def read(account: str, client: Client) -> list[Row]:
     ]
 
 
-async def _stick(client: Client, module: SyncModule) -> StorageStatus | None:
+async def _stick(client: Client, module: SyncModule, details: Details) -> StorageStatus | None:
     if module.local_storage_status in ("", "unavailable"):
         return None
-    try:
-        return await client.local_storage(module).status()
-    except LoginNeeded:
-        raise
-    except SourceError as error:
-        log.info("a module does not say how its stick is", extra={"sync_module": module.id, "because": str(error)})
-        return None
+    failure = "the state of a module's USB storage is not known"
+    return await details.read(client.local_storage(module).status, failure, sync_module=module.id)
 
 
 def as_record(row: Row) -> dict[str, object]:

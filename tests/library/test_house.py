@@ -14,7 +14,7 @@ import pytest
 
 from blinkarchive.blink import Auth, Blink, BlinkCamera
 from blinkarchive.clock import ManualClock
-from blinkarchive.errors import ClipGone, LoginNeeded, ServerTrouble, SourceError, Throttled, UpdateRequired
+from blinkarchive.errors import ClipGone, LoginNeeded, ServerTrouble, SourceError
 from blinkarchive.simulator import Running, Simulator, World
 from blinkarchive.simulator.bodies import user
 from blinkarchive.simulator.plan import AccountPlan, CameraPlan, NetworkPlan, SyncModulePlan, WorldPlan
@@ -130,6 +130,34 @@ async def test_an_owner_who_cannot_be_read_costs_the_unit_alone(signing: Signing
     assert await blink.start()
     assert (blink.temperature_unit, blink.cameras["Stable"].battery_voltage) == (None, None)
     assert blink.cameras["Drive"].temperature_c is None
+
+
+NO_END_OF_THE_JOB = (400, 401, 403, 404, 406, 409, 410, 426, 429, 500)
+
+
+@pytest.mark.parametrize("status", NO_END_OF_THE_JOB)
+async def test_an_owner_whose_page_is_refused_costs_the_unit_alone(signing: Signing, world: World, status: int) -> None:
+    world.account.second_factor = "none"
+    world.faults.add("owner.status", status=status, times=0)
+    blink = Blink(auth=signing())
+    assert await blink.start()
+    assert (list(blink.cameras), blink.temperature_unit) == (EVERY_FAMILY, None)
+
+
+@pytest.mark.parametrize("status", NO_END_OF_THE_JOB)
+async def test_a_camera_whose_settings_are_refused_costs_them_alone(
+    signing: Signing, world: World, cloud: Running, status: int
+) -> None:
+    world.account.second_factor = "none"
+    world.faults.add("device.status", status=status, times=0, camera="Front Door")
+    blink = Blink(auth=signing())
+    assert await blink.start()
+    assert await blink.refresh(force=True)
+    assert list(blink.cameras) == EVERY_FAMILY
+    assert blink.cameras["Front Door (Home)"].battery_voltage is None
+    asked_no_more = status in (401, 429)  # it would be the same with every other camera
+    assert blink.cameras["Stable"].battery_voltage == (None if asked_no_more else 160)
+    assert len(cloud.seen("GET", "/config")) == {401: 4, 429: 2}.get(status, 6)
 
 
 ODD: list[dict[str, Any]] = [
@@ -538,15 +566,23 @@ async def test_a_picture_or_a_clip_that_cannot_be_had_spoils_no_refresh(blink: B
     assert blink.cameras["Bell"].video_from_cache == world.account.clips[0].film()
 
 
-@pytest.mark.parametrize(("status", "kind"), [(429, Throttled), (426, UpdateRequired)])
-async def test_what_concerns_the_whole_account_ends_a_refresh(
-    blink: Blink, world: World, status: int, kind: type[SourceError]
+@pytest.mark.parametrize(("status", "asked"), [(403, 7), (406, 7), (426, 7), (429, 1)])
+async def test_pictures_that_are_refused_end_no_refresh(
+    blink: Blink, world: World, clock: ManualClock, status: int, asked: int
 ) -> None:
-    """A throttle is not asked for seven pictures more."""
+    """A throttle is not asked for six pictures more."""
     world.faults.add("thumbnail.status", status=status, times=0)
-    with pytest.raises(kind):
-        await blink.refresh(force=True)
-    assert world.faults.count("thumbnail.status") == 1
+    world.account.networks[0].armed = False
+    assert await blink.refresh(force=True)
+    assert world.faults.count("thumbnail.status") == asked
+    assert not blink.sync["Home"].arm
+
+
+@pytest.mark.parametrize("status", [406, 426, 500])
+async def test_a_new_picture_that_cannot_be_fetched_is_an_error_of_who_wants_it(blink: Blink, world: World, status: int) -> None:
+    world.faults.add("thumbnail.status", status=status, times=0)
+    with pytest.raises(SourceError):
+        await blink.cameras["Bell"].snap_picture()
 
 
 async def test_a_sign_in_that_ends_in_the_middle_is_no_line_in_a_log(blink: Blink, world: World) -> None:
