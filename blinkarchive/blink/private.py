@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from blinkarchive import permissions
 from blinkarchive.clock import Clock
 from blinkarchive.errors import ArchiveError, ConfigError, Unreachable
 from blinkarchive.files import Files
@@ -42,18 +43,13 @@ def read(path: Path) -> bytes | None:
 def _check(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise ConfigError(f"{path} cannot be used: it is not a plain file")
-    if found.st_uid != os.geteuid():
-        raise ConfigError(f"{path} belongs to another user; run: sudo chown {os.geteuid()} '{path}'")
-    if found.st_mode & 0o077:
-        raise ConfigError(f"{path} may be read by others (mode {found.st_mode & 0o777:04o}); run: chmod 600 '{path}'")
+    permissions.check(path, found, "the file", forbidden=permissions.OPEN)
 
 
 def make_folder(files: Files, folder: Path) -> None:
     """Make the folder, for its owner alone. Raises `ConfigError` when there is one that others may write to."""
     files.make_folders(folder, 0o700)
-    mode = folder.stat().st_mode
-    if mode & 0o022:
-        raise ConfigError(f"{folder} may be written to by others (mode {mode & 0o777:04o}); run: chmod 700 '{folder}'")
+    permissions.check(folder, folder.stat(), "the folder", forbidden=permissions.WRITABLE)
 
 
 def write(files: Files, path: Path, data: bytes) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
+import hmac
 import io
 import itertools
 import os
@@ -21,6 +23,7 @@ from blinkarchive.errors import ArchiveError, BadClip, SpoolFull
 from blinkarchive.files import Files, is_full
 from blinkarchive.interfaces import Body, ClipRef
 from blinkarchive.model import ClipId, Content, SinkName
+from blinkarchive.secret import Secret
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,17 +38,21 @@ a processor time that could not be told from theirs.
 _MOST_USELESS = 8
 _MOST_SPOOLED = 1024
 _LONGEST_NAME = 170
-_SPOOLED = re.compile(r"(?P<clip>[^~]+)~(?P<sha256>[0-9a-f]{32})")
-_SEALED = re.compile(r"(?P<clip>[^~]+)~(?P<of>[0-9a-f]{16})~(?P<sink>[A-Za-z0-9_-]{1,40})~(?P<sha256>[0-9a-f]{16})\.age")
+_SPOOLED = re.compile(r"(?P<facts>(?P<clip>[^~]+))~(?P<proof>[0-9a-f]{32})")
+_SEALED = re.compile(
+    r"(?P<facts>(?P<clip>[^~]+)~(?P<of>[0-9a-f]{16})~(?P<sink>[A-Za-z0-9_-]{1,40}))~(?P<proof>[0-9a-f]{16})\.age"
+)
 _HASHED = "long-"
 
 
 class Spool:
     """A folder of clips on their way (0700; its files 0600).
 
-    A file's name is the clip's id, quoted, and half of its SHA-256, so that a later run finds what a killed one had fetched.
-    What a sink is given encrypted stays beside it until the sink has it: whatever happens, it is given the same bytes again.
-    Its name tells the clip, what it is the encryption of and for whom, the sink, and a quarter of its own SHA-256.
+    A file's name is the clip's id, quoted, and a proof, so that a later run finds what a killed one had fetched. What a sink is
+    given encrypted stays next to it until the sink has it: whatever happens, it is given the same bytes again. Its name holds the
+    clip, what it is the encryption of and for whom, the sink, and a proof.
+    The proof is an HMAC of the other facts and the file's SHA-256 with the secret of the index: a file that is damaged, or that
+    somebody else has put there, has no right proof and is not used.
     All blocking work is done in threads of its own.
     """
 
@@ -53,13 +60,15 @@ class Spool:
         self,
         folder: Path,
         *,
+        secret: Secret | None = None,
         files: Files | None = None,
         largest: int = 512 * 1024**2,
         reserve: int = 64 * 1024**2,
         threads: int = 8,
     ) -> None:
-        """`largest` is the most a clip may have, `reserve` what is left free on the disk; both in bytes."""
+        """`secret` is the index's. In bytes: `largest` is the most a clip may have, `reserve` what is left free on the disk."""
         self.folder = folder
+        self._secret = (secret or Secret("")).reveal().encode()
         self._files = files or Files()
         self._largest = largest
         self._reserve = reserve
@@ -83,12 +92,14 @@ class Spool:
         try:
             self._files.make_folders(self.folder, 0o700)
             for path in self.folder.iterdir():
+                if path.is_symlink() or not path.is_file():
+                    continue
                 spooled, sealed = _SPOOLED.fullmatch(path.name), _SEALED.fullmatch(path.name)
-                if spooled and path.is_file():
+                if spooled:
                     self._spooled[spooled["clip"]] = path
-                elif sealed and path.is_file():
+                elif sealed:
                     self._sealed[sealed["clip"], SinkName(sealed["sink"])] = path
-                elif path.name.endswith(".part") and path.is_file():
+                elif path.name.endswith(".part"):
                     self._files.unlink(path)
         except OSError as error:
             raise ArchiveError(f"the spool {self.folder} cannot be used: {error.strerror}") from error
@@ -115,7 +126,7 @@ class Spool:
         path = self._spooled.get(_name(clip))
         if path is None:
             return None
-        content = await self._in_thread(_as_named, path, _SPOOLED, mp4_too=True)
+        content = await self._in_thread(self._proven, path, _SPOOLED, mp4_too=True)
         if content is None:
             await self.release(clip)
         return content
@@ -137,7 +148,7 @@ class Spool:
                 # The connection and its place are free again.
                 if body.length is None:
                     await self._prove(ref, writing)
-                content = await self._in_thread(writing.finish, name, body.length)
+                content = await self._in_thread(writing.finish, functools.partial(self._named, name, 32), body.length)
         except BaseException:
             await self._in_thread(writing.abandon)
             raise
@@ -175,7 +186,7 @@ class Spool:
         name, of = _name(clip), hashlib.sha256(f"{content.sha256} {recipients.mark}".encode()).hexdigest()[:16]
         path = self._sealed.get((name, sink))
         if path is not None:
-            if path.name.startswith(f"{name}~{of}~") and (leftover := await self._in_thread(_as_named, path, _SEALED)):
+            if path.name.startswith(f"{name}~{of}~") and (leftover := await self._in_thread(self._proven, path, _SEALED)):
                 return leftover
             await self.release_sealed(clip, sink)
         await self.tidy()  # what was of no use may have the name that this will have
@@ -194,7 +205,8 @@ class Spool:
 
     def _seal(self, content: Content, recipients: Recipients, name: str, of: str, sink: SinkName) -> Content:
         """Encrypt it, and know of it from then on, whether anybody still waits for it or not."""
-        sealed = _sealing(content, recipients, f"{name}~{of}~{sink}", self._temp(), self._files, self._reserve)
+        named = functools.partial(self._named, f"{name}~{of}~{sink}", 16)
+        sealed = _sealing(content, recipients, named, self._temp(), self._files, self._reserve)
         self._sealed[name, sink] = sealed.path
         return sealed
 
@@ -238,6 +250,26 @@ class Spool:
             yield Content(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
         finally:
             self._useless.append(path)
+
+    def _named(self, facts: str, length: int, sha256: str) -> str:
+        """The name of a file with this hash: the facts, and a proof of so many hex digits."""
+        proof = hmac.new(self._secret, f"{facts}~{sha256}".encode(), "sha256").hexdigest()[:length]
+        return f"{facts}~{proof}"
+
+    def _proven(self, path: Path, form: re.Pattern[str], *, mp4_too: bool = False) -> Content | None:
+        """What is at a path whose name has this form, if the name's proof is right (and it is a whole MP4); else None. Blocks."""
+        named = form.fullmatch(path.name)
+        assert named is not None
+        try:
+            with open(path, "rb", opener=_not_a_link) as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                size = file.tell()
+                if mp4_too:
+                    mp4.check(mp4.reader(file.fileno()), size)
+        except (OSError, BadClip):
+            return None
+        right = self._named(named["facts"], len(named["proof"]), sha256).rpartition("~")[2]
+        return Content(path=path, size=size, sha256=sha256) if hmac.compare_digest(right, named["proof"]) else None
 
     def _temp(self) -> Path:
         """A name for what is not whole yet. The folder is ours alone, and was swept of all such names."""
@@ -303,8 +335,11 @@ class _Writing:
         _require_room(self._temp.parent, self._room)
         return self._files.create(self._temp)
 
-    def finish(self, name: str, length: int | None) -> Content:
-        """Write the rest, check the whole, and make it durable under its name; `length` is what was announced. Blocks."""
+    def finish(self, named: Callable[[str], str], length: int | None) -> Content:
+        """Write the rest, check the whole, and make it durable under the name that `named` has for its SHA-256. Blocks.
+
+        `length` is what was announced.
+        """
         if self.size == 0:
             raise BadClip("an empty body came")
         if length is not None and self.size != length:
@@ -315,7 +350,7 @@ class _Writing:
             raise ArchiveError(f"the spool wrote {written} of {self.size} bytes")
         mp4.check(mp4.reader(self._fd), self.size, size_is_proven=length is not None)
         self._files.sync(self._fd)
-        path = self._temp.with_name(f"{name}~{self.sha256[:32]}")
+        path = self._temp.with_name(named(self.sha256))
         self._files.rename(self._temp, path)
         self._files.sync_folder(path.parent)
         self._close()
@@ -334,10 +369,13 @@ class _Writing:
             os.close(fd)
 
 
-def _sealing(content: Content, recipients: Recipients, name: str, temp: Path, files: Files, reserve: int) -> Content:
-    """Encrypt a content by way of `temp`, make that durable, and give it its name. Nothing stays behind when that fails. Blocks.
+def _sealing(
+    content: Content, recipients: Recipients, named: Callable[[str], str], temp: Path, files: Files, reserve: int
+) -> Content:
+    """Encrypt a content by way of `temp`, make that durable, and give it the name that `named` has for its SHA-256. Blocks.
 
-    Raises `ArchiveError` also when the content is not what it was: what is encrypted nobody here can look at any more.
+    Nothing stays behind when that fails. Raises `ArchiveError` also when the content is not what it was: once it is encrypted,
+    nobody here can check it.
     """
     _require_room(temp.parent, reserve + most(content.size))
     written = hashlib.sha256()
@@ -354,7 +392,7 @@ def _sealing(content: Content, recipients: Recipients, name: str, temp: Path, fi
         recipients.encrypt(plain, write)
         if (plain.size, plain.sha256.hexdigest()) != (content.size, content.sha256):
             raise ArchiveError(f"{content.path} was changed by somebody before it was encrypted: it is fetched anew")
-    path = temp.with_name(f"{name}~{written.hexdigest()[:16]}.age")
+    path = temp.with_name(f"{named(written.hexdigest())}.age")
     try:
         files.rename(temp, path)
         files.sync_folder(path.parent)
@@ -381,19 +419,8 @@ class _Hashing:
         return piece
 
 
-def _as_named(path: Path, form: re.Pattern[str], *, mp4_too: bool = False) -> Content | None:
-    """What is at a path whose name has this form, if it is still what the name says (and a whole MP4); else None. Blocks."""
-    named = form.fullmatch(path.name)
-    try:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            size = file.tell()
-            if mp4_too:
-                mp4.check(mp4.reader(file.fileno()), size)
-    except (OSError, BadClip):
-        return None
-    whole = named is not None and sha256.startswith(named["sha256"])
-    return Content(path=path, size=size, sha256=sha256) if whole else None
+def _not_a_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _require_room(folder: Path, room: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from blinkarchive import permissions
 from blinkarchive.errors import ConfigError
 from blinkarchive.files import Files
 
@@ -37,8 +38,11 @@ class State:
         return self.folder / "accounts" / name / "tokens.json"
 
     def make(self) -> None:
-        """Make the folder. Raises `ConfigError`."""
+        """Make the folder, and make sure that only its owner can change what is in it. Raises `ConfigError`."""
         try:
             Files().make_folders(self.folder, 0o700)
+            permissions.check(self.folder, self.folder.stat(), "the state folder", forbidden=permissions.WRITABLE)
+            for path, what in ((self.index, "the index"), (self.spool, "the spool")):
+                permissions.check_inside(path, what)
         except OSError as error:
             raise ConfigError(f"[archive] state: the folder {self.folder} cannot be made: {error.strerror}") from error

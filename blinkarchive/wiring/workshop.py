@@ -101,9 +101,12 @@ class Workshop:
         with held(state.lock):
             registry = plugins_of(config)
             openings = openings_of(config, registry, sinks)
-            spool = Spool(state.spool, largest=config.archive.largest_clip, reserve=config.archive.reserve)
-            async with _index(state, clock, dry_run=dry_run) as index, spool.opened():
-                yield cls(config, clock, registry, openings, index, spool)
+            async with _index(state, clock, dry_run=dry_run) as index:
+                spool = Spool(
+                    state.spool, secret=index.secret, largest=config.archive.largest_clip, reserve=config.archive.reserve
+                )
+                async with spool.opened():
+                    yield cls(config, clock, registry, openings, index, spool)
 
     async def backlog(self) -> bool:
         """Whether there is something to feed, or to tell: clips that one sink holds and another lacks, or the spool holds."""

@@ -264,7 +264,7 @@ def test_a_stop_right_after_the_last_step_closes_nobody_elses_file(tmp_path: Pat
     """A descriptor's number is given to the next file that is opened: closing it twice would close that one."""
     writing = _Writing(tmp_path / ".0.part", Files())
     writing.hold(INDEX_LAST)
-    content = writing.finish("name", len(INDEX_LAST))
+    content = writing.finish(lambda _: "name", len(INDEX_LAST))
     others = [os.open(content.path, os.O_RDONLY) for _ in range(20)]
     writing.abandon()
     for fd in others:
