@@ -9,10 +9,9 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
 
@@ -25,6 +24,7 @@ from blinkarchive.pace import PACES, Figures
 from blinkarchive.pipeline.naming import DEFAULT_TEMPLATE, Namer
 from blinkarchive.secret import Secret
 from blinkarchive.when import format_duration
+from blinkarchive.zone import local_zone, parse_zone
 
 T = TypeVar("T")
 
@@ -77,14 +77,16 @@ def _polite(every: timedelta) -> None:
 def _cron(cron: str) -> None:
     from blinkarchive.ticks import Cron  # what reads cron is loaded by who writes it
 
-    Cron(cron)
+    Cron(cron, zone=UTC)  # which fields make sense does not depend on the zone
 
 
 def _zone(name: str) -> None:
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f'"{name}" is no time zone; one is called Europe/Berlin') from None
+        if not name:
+            raise ValueError("empty")
+        parse_zone(name)
+    except ValueError:
+        raise ValueError(f'"{name}" is not a time zone; write a name such as Europe/Berlin') from None
 
 
 def _patient(length: timedelta) -> None:
@@ -251,6 +253,11 @@ class ServeConfig:
     zone: str | None = field(default=None, metadata={"check": _zone})
     #: After how long without any progress a run is ended.
     stalled_after: timedelta = field(default=timedelta(minutes=30), metadata={"check": _patient})
+
+    @property
+    def time_zone(self) -> tzinfo:
+        """The zone that `cron` is meant in."""
+        return parse_zone(self.zone) if self.zone is not None else local_zone()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

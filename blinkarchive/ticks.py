@@ -7,7 +7,8 @@ from typing import Protocol
 
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
-from tzlocal import get_localzone
+
+from blinkarchive.zone import local_zone
 
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _INSTANT = timedelta(microseconds=1)
@@ -51,7 +52,7 @@ class Cron:
         minute, hour, day, month, weekday = fields
         if day != "*" and weekday != "*":
             raise ValueError(f'"{text}" names a day of the month and one of the week: one of them must be *')
-        self._zone = zone or get_localzone()
+        self._zone = zone or local_zone()
         self._each_hour = hour.startswith("*")
         try:
             self._trigger = CronTrigger(

@@ -26,25 +26,6 @@ WHEN_FORMS = "2026-03-01, 2026-03-01T09:34, 2026-03-01T09:34+01:00, 2026/03/01 0
 """What `parse_when` takes, for messages and help."""
 
 
-class MachineZone(tzinfo):
-    """The time zone of this machine, with all its rules, whatever way it is set (`TZ`, `/etc/localtime`)."""
-
-    def utcoffset(self, dt: datetime | None) -> timedelta | None:
-        return None if dt is None else dt.replace(tzinfo=None).astimezone().utcoffset()
-
-    def dst(self, dt: datetime | None) -> timedelta | None:
-        return None
-
-    def tzname(self, dt: datetime | None) -> str | None:
-        return None if dt is None else dt.replace(tzinfo=None).astimezone().tzname()
-
-    def fromutc(self, dt: datetime) -> datetime:
-        # In the hour that comes twice the local time alone means the first; the second is marked as such.
-        local = dt.replace(tzinfo=UTC).astimezone()
-        naive = local.replace(tzinfo=None)
-        return naive.replace(tzinfo=self, fold=int(naive.astimezone().utcoffset() != local.utcoffset()))
-
-
 def parse_duration(text: str) -> timedelta:
     """A length of time: `0s`, `30s`, `5m`, `12h`, `7d`, `4w`, or a bare `0`. Raises `ValueError` for anything else."""
     if text == "0":

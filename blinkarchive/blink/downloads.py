@@ -18,7 +18,8 @@ from blinkarchive.blink.wire import MediaItem, MediaPage
 from blinkarchive.clock import Clock
 from blinkarchive.errors import ArchiveError, BlinkArchiveError, LoginNeeded, Refused, Throttled
 from blinkarchive.retry import Patience, retry
-from blinkarchive.when import MachineZone, parse_when
+from blinkarchive.when import parse_when
+from blinkarchive.zone import local_zone
 
 if TYPE_CHECKING:
     from blinkarchive.blink.client import Client
@@ -100,7 +101,7 @@ def _since(blink: Blink, since: str | datetime | None) -> datetime:
         if since.tzinfo is None:
             raise ValueError(f"a time without a zone: {since!r}")
         return since
-    return _BEGINNING if since is None else parse_when(since, blink.auth.clock.now(), MachineZone())
+    return _BEGINNING if since is None else parse_when(since, blink.auth.clock.now(), local_zone())
 
 
 async def download(

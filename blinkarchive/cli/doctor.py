@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from blinkarchive import zone
 from blinkarchive.cli import accounts, networks, running, trust
 from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.session import Session, Verb
@@ -120,6 +121,7 @@ async def _all(config: Config) -> list[Check]:
     return [
         *_config(config, registry),
         *_state(config),
+        _time_zone(),
         await _index(config),
         *_accounts(config),
         *[check async for check in _servers(config)],
@@ -184,6 +186,15 @@ def _state(config: Config) -> Iterator[Check]:
         found=f"{size(free)} free for clips on their way",
         advice="" if verdict is Verdict.OK else "make room, or put [archive] state on another disk",
     )
+
+
+def _time_zone() -> Check:
+    """Whether the time zone of this machine is known."""
+    if wrong := zone.problem():
+        advice = "set TZ to a name such as Europe/Berlin, or unset it"
+        return Check(what="time zone", verdict=Verdict.WARN, found=wrong, advice=advice)
+    here = zone.local_zone()
+    return Check(what="time zone", verdict=Verdict.OK, found=getattr(here, "key", None) or "UTC")
 
 
 async def _index(config: Config) -> Check:

@@ -10,7 +10,8 @@ import click
 from blinkarchive.cli.session import Session
 from blinkarchive.cli.words import moment
 from blinkarchive.clock import Clock
-from blinkarchive.when import MachineZone, names_a_zone, parse_duration, parse_when
+from blinkarchive.when import names_a_zone, parse_duration, parse_when
+from blinkarchive.zone import local_zone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class When(click.ParamType[Moment]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Moment:
         text = str(value)
         try:
-            return Moment(at=parse_when(text, Clock().now(), MachineZone()), local=not names_a_zone(text))
+            return Moment(at=parse_when(text, Clock().now(), local_zone()), local=not names_a_zone(text))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

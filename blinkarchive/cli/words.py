@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TextIO
 
 from blinkarchive.secret import redact
-from blinkarchive.when import MachineZone
+from blinkarchive.zone import local_zone
 
 TITLES = {"ok": "green", "warn": "yellow", "fail": "red", "low": "yellow", "offline": "red"}
 """The words of a check or a device, and their colours on a terminal."""
@@ -171,13 +171,13 @@ def ago(moment: datetime, now: datetime) -> str:
 
 def minute(when: datetime) -> str:
     """A time in the zone of this machine, with its offset, to the minute: `2026-03-01 09:34 +01:00`."""
-    local = when.astimezone(MachineZone())
+    local = when.astimezone(local_zone())
     return f"{local:%Y-%m-%d %H:%M} {local.isoformat()[-6:]}"
 
 
 def moment(when: datetime) -> str:
     """A time in the zone of this machine, with its offset: `2026-03-01 09:34:00 +01:00`."""
-    local = when.astimezone(MachineZone())
+    local = when.astimezone(local_zone())
     offset = local.isoformat()[-6:]
     return f"{local:%Y-%m-%d %H:%M:%S} {offset}"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from blinkarchive.config import Config, SourceConfig
 from blinkarchive.index import Index
@@ -88,7 +87,7 @@ def longest_age(config: Config, source: SourceConfig, now: datetime) -> timedelt
         from blinkarchive.ticks import Cron  # what reads cron is loaded by who writes it
 
         assert source.cron is not None  # the config has one of them
-        ticks = Cron(source.cron, zone=ZoneInfo(config.serve.zone) if config.serve.zone else None)
+        ticks = Cron(source.cron, zone=config.serve.time_zone)
         first = ticks.after(now)
         distance = max(ticks.after(first) - first, first - now)
     return max(SHORTEST_AGE, TICKS * distance)

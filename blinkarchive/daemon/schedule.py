@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from blinkarchive.clock import Clock
 from blinkarchive.config import Config, SourceConfig
@@ -27,7 +26,6 @@ class Schedule:
     def __init__(self, config: Config, clock: Clock) -> None:
         self._config = config
         self._clock = clock
-        self._zone = ZoneInfo(config.serve.zone) if config.serve.zone else None
         self._apart = self._distance()
         self._ticks = {name: self._row(source) for name, source in config.sources.items()}
         #: A scheduler that starts looks at once.
@@ -37,7 +35,7 @@ class Schedule:
 
     def _row(self, source: SourceConfig) -> Ticks:
         if source.cron is not None:
-            return Cron(source.cron, zone=self._zone, jitter=source.jitter)
+            return Cron(source.cron, zone=self._config.serve.time_zone, jitter=source.jitter)
         assert source.every is not None  # the config has one of them
         return Every(source.every, start=self._clock.now(), jitter=source.jitter)
 

@@ -243,3 +243,19 @@ def test_a_fault_of_our_own_is_a_sentence_and_no_traceback() -> None:
     assert (
         done.stderr == "Error: blinkarchive met a fault of its own (RuntimeError: password=***); the same with -vv shows where.\n"
     )
+
+
+@pytest.mark.parametrize("setting", ["UTC-3", "GMT+5", "CET-1CEST,M3.5.0,M10.5.0/3", "Mars/Base"])
+@pytest.mark.parametrize("table", ["", '[serve]\nzone = "Europe/Berlin"\n'])
+def test_no_time_zone_ends_a_command_whose_config_has_a_cron(tmp_path: Path, setting: str, table: str) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'[account.home]\nusername = "me@example.org"\n[archive]\nstate = "{tmp_path}/state"\n'
+        f'[sink.nas]\ntype = "disk"\npath = "{tmp_path}/nas"\n[source.cloud]\ncron = "30 4 * * *"\n{table}'
+    )
+    config.chmod(0o600)
+    for verb in (["status"], ["status", "--check"], ["list", "--since", "2026-03-01"]):
+        done = python("-m", "blinkarchive", *verb, "--config", config, TZ=setting)
+        assert done.returncode == (3 if "--check" in verb else 0), done.stderr
+        assert "Traceback" not in done.stderr
+        assert ("TZ" in done.stderr) <= (setting == "Mars/Base")

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blinkarchive.when import MachineZone, format_duration, names_a_zone, parse_duration, parse_when
+from blinkarchive.when import format_duration, names_a_zone, parse_duration, parse_when
+from blinkarchive.zone import local_zone
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -155,7 +156,7 @@ def test_the_zone_of_the_machine_follows_its_rules_both_ways(machine_in: str) ->
     start = utc("2026-01-01T00:00:00")
     for hours in range(0, 365 * 24, 5):
         moment = start + timedelta(hours=hours)
-        local = moment.astimezone(MachineZone())
+        local = moment.astimezone(local_zone())
         assert local.replace(tzinfo=None) == moment.astimezone(known).replace(tzinfo=None)
         assert local.astimezone(UTC) == moment
 
@@ -165,10 +166,10 @@ def test_the_zone_of_the_machine_skips_and_repeats_like_the_named_one(monkeypatc
         environment.setenv("TZ", "Europe/Berlin")
         time.tzset()
         with pytest.raises(ValueError, match="skips"):
-            parse_when("2026-03-29T02:30", NOW, MachineZone())
+            parse_when("2026-03-29T02:30", NOW, local_zone())
         with pytest.raises(ValueError, match="twice"):
-            parse_when("2026-10-25T02:30", NOW, MachineZone())
-        assert parse_when("2026-10-25T03:30", NOW, MachineZone()) == utc("2026-10-25T02:30:00")
+            parse_when("2026-10-25T02:30", NOW, local_zone())
+        assert parse_when("2026-10-25T03:30", NOW, local_zone()) == utc("2026-10-25T02:30:00")
     time.tzset()
 
 
@@ -176,7 +177,7 @@ def test_the_hour_that_comes_twice_is_told_apart(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     try:
-        shown = [datetime(2026, 10, 25, hour, 30, tzinfo=UTC).astimezone(MachineZone()).isoformat() for hour in (0, 1)]
+        shown = [datetime(2026, 10, 25, hour, 30, tzinfo=UTC).astimezone(local_zone()).isoformat() for hour in (0, 1)]
     finally:
         monkeypatch.undo()
         time.tzset()
