@@ -24,7 +24,10 @@ from blinkarchive.pipeline.restoring import Restored
 @click.option("--camera", "cameras", multiple=True, metavar="NAME", help="Only this camera, by name or id; repeatable.")
 @click.option("--sink", "sinks", multiple=True, metavar="NAME", help="Only from this sink of the config; repeatable.")
 @identity.identity_option("A key that opens encrypted clips, as age-keygen writes one, or of SSH")
-@click.option("--catalogues", is_flag=True, help="Go by the catalogues in the sinks, though there is an index.")
+@click.option("--catalogues", is_flag=True, help="Use the catalogues in the sinks alone, not the index.")
+@click.option(
+    "--allow-unencrypted", "unencrypted", is_flag=True, help="Also believe what is not encrypted in sinks known as encrypted."
+)
 @click.pass_obj
 def verb(
     session: Session,
@@ -35,14 +38,19 @@ def verb(
     sinks: tuple[str, ...],
     identities: tuple[Path, ...],
     catalogues: bool,
+    unencrypted: bool,
 ) -> Exit:
     """Bring clips back from the sinks to a folder.
 
     Each clip gets the name that it has in the archive, and is proved to be what was archived; what is in the folder already is
     left as it is. Of several sinks the first that can give a clip does; encrypted ones come last.
 
-    Neither the index nor Blink is needed: on a new machine a config with the sink is enough, and for encrypted clips a key. Then
-    the catalogues in the sinks say what they hold. Nothing in the archive is changed, and a run that goes on is not disturbed.
+    What the sinks hold, the index and the catalogues in the sinks say together. Neither the index nor Blink is needed: on a new
+    machine a config with the sink is enough, and for encrypted clips a key. Read access to the sinks is enough. Nothing in the
+    archive is changed, and a run that goes on is not disturbed.
+
+    From a sink known as encrypted (by its marker, the index or the config), no unencrypted catalogue is used. Where the same clip
+    is listed with different contents, all of them are restored under different names, and the exit code is 3.
 
     \b
     Examples:
@@ -68,7 +76,7 @@ def verb(
 
     async def work() -> None:
         async with report.shown(lambda seconds: [_so_far(done, seconds)], quiet=session.verbosity < 0):
-            await wiring.restore(config, ask, folder, done, catalogues=catalogues)
+            await wiring.restore(config, ask, folder, done, catalogues=catalogues, unencrypted=unencrypted)
 
     running.run(work)
     failed = bool(done.failed or done.troubles)
@@ -89,6 +97,8 @@ def _summary(done: Restored, folder: Path) -> list[str]:
         (done.failed, "could not be brought back"),
         (done.not_held, "held by no sink that was asked"),
     ]
+    if done.unknown:
+        told.append((done.unknown, "of all these not known to the index"))
     also = "".join(f", {number:,} {what}" for number, what in told if number)
     by = ", as the catalogues in the sinks say" if done.by_catalogues else ""
     return [
@@ -106,5 +116,7 @@ def _as_record(done: Restored, folder: Path) -> Mapping[str, object]:
         "failed": done.failed,
         "not_held": done.not_held,
         "by_catalogues": done.by_catalogues,
+        "unknown_to_index": done.unknown,
+        "contradictory": done.contradictory,
         "troubles": [{"where": one.where, "what": one.what} for one in done.troubles],
     }

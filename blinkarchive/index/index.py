@@ -362,6 +362,10 @@ class Index:
         """The catalogue under `key` in the sink lists its copies of these clips."""
         await self._change(self._sql.catalogued, sink, clips, key)
 
+    async def catalogues(self, sink: SinkName) -> frozenset[Key]:
+        """The keys of the catalogues that list copies of the sink which the index knows."""
+        return await self._ask(self._sql.catalogues, sink)
+
     # Listings and runs -----------------------------------------------------------------------------------------------
 
     async def listing(self, account: str, source: SourceName) -> Listing | None:

@@ -630,6 +630,12 @@ class Sql:
             {"given": list(clips)},
         )
 
+    def catalogues(self, name: SinkName) -> frozenset[Key]:
+        with self._transaction() as connection:
+            number = self._numbers(connection, [name])[name]
+            known = sa.select(copy.c.catalogue).distinct().where(copy.c.sink == number, copy.c.catalogue.is_not(None))
+            return frozenset(Key(key) for key in connection.execute(known).scalars())
+
     # Listings --------------------------------------------------------------------------------------------------------
 
     def listings(self) -> list[Listing]:

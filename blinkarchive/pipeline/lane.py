@@ -155,6 +155,10 @@ class Lane:
         `opening` what the sink may take to be opened and proven, `letting_go` what it may take to stop when it is told to.
         """
         self.name = name
+        #: Its name in the config: `name` is the one that the index knows.
+        self.configured = name
+        #: Whether its marker says that nothing was ever to be put there unencrypted.
+        self.encrypted = False
         self.seal = seal
         self._in_clear = in_clear
         self._opened = sink
@@ -243,6 +247,7 @@ class Lane:
     async def _recognise(self, memory: Mapping[SinkName, str | None]) -> None:
         marker = self._require(await self._in_time(self._marker), memory.get(self.name))
         self.name = next((name for name, id_ in memory.items() if id_ == marker.id), self.name)
+        self.encrypted = marker.encrypted
 
     def _require(self, found: _Marker | None, known: str | None) -> _Marker:
         """The marker that was found, if it is the known one. Raises `SinkUnavailable`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,8 +33,12 @@ class Restored:
     failed: int = 0
     #: Are held by no sink that was asked.
     not_held: int = 0
-    #: Whether it was the catalogues in the sinks that said what they hold.
+    #: Whether the catalogues in the sinks alone said what they hold.
     by_catalogues: bool = False
+    #: Of all these, clips that only catalogues list, though there is an index.
+    unknown: int = 0
+    #: Clips that are listed with different contents, times or cameras; each of those counts as a clip above.
+    contradictory: int = 0
     troubles: list[Trouble] = field(default_factory=list)
 
     def trouble(self, where: str, what: str) -> None:
@@ -64,7 +68,9 @@ class Restoring:
         troubles: dict[str, str] = {}
         for copy in sorted(copies, key=lambda copy: copy.plain is not None):  # what needs no decryption first
             try:
-                file = self._folder.joinpath(*parts_of(standing.key))
+                parts = parts_of(standing.key)
+                file = self._folder.joinpath(*parts)
+                await asyncio.to_thread(_refuse_links, self._folder, parts)
                 if await asyncio.to_thread(_is_there, file, copy):
                     self.done.there += 1
                     return
@@ -85,6 +91,15 @@ class Restoring:
         self.done.failed += 1
         for where, what in troubles.items():
             self.done.trouble(where, what)
+
+
+def _refuse_links(folder: Path, parts: Sequence[str]) -> None:
+    """Raise `ArchiveError` when a part of the way below the folder is a symbolic link: nothing is written outside of it."""
+    path = folder
+    for part in parts:
+        path = path / part
+        if path.is_symlink():
+            raise ArchiveError(f"{path} is a symbolic link, and restore follows none: remove it, or choose another folder")
 
 
 def _is_there(file: Path, copy: Copy) -> bool:

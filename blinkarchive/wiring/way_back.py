@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from blinkarchive.clock import Clock
-from blinkarchive.config import Config
+from blinkarchive.config import Config, EncryptConfig
 from blinkarchive.encryption import Identities
-from blinkarchive.errors import BlinkArchiveError, ConfigError, NothingArchived, PluginError
+from blinkarchive.errors import ConfigError, IndexUnusable, NothingArchived, PluginError
 from blinkarchive.files import Files
 from blinkarchive.index import Index
-from blinkarchive.model import Clip, ClipId, Copy, SinkName, Standing
-from blinkarchive.pipeline import catalog
+from blinkarchive.model import Clip, Copy, Key, SinkName, Standing
 from blinkarchive.pipeline.archive import Ask
-from blinkarchive.pipeline.lane import MARKER, Lane
+from blinkarchive.pipeline.lane import Lane
+from blinkarchive.pipeline.listed import Listed, count_strangers, gather, versions
 from blinkarchive.pipeline.lock import held
-from blinkarchive.pipeline.naming import CATALOG, Namer
+from blinkarchive.pipeline.naming import Namer
 from blinkarchive.pipeline.restoring import Restored, Restoring
 from blinkarchive.pipeline.verifying import Verified, Verifying
 from blinkarchive.wiring.looking import reading
@@ -25,11 +26,14 @@ from blinkarchive.wiring.sinks import Openings, openings_of, plugins_of
 from blinkarchive.wiring.state import State
 
 
-async def restore(config: Config, ask: Ask, folder: Path, done: Restored, *, catalogues: bool = False) -> None:
+async def restore(
+    config: Config, ask: Ask, folder: Path, done: Restored, *, catalogues: bool = False, unencrypted: bool = False
+) -> None:
     """Bring the clips that are asked for from the sinks to a folder; `done` is told of each.
 
-    What is held where, the index says; where there is none, or with `catalogues`, the catalogues in the sinks say it. Nothing in
-    the archive is changed, and a run that goes on is not disturbed. Raises `ConfigError` and `ArchiveError`.
+    What is held where, the index and the catalogues in the sinks say together; where there is no index, or with `catalogues`, the
+    catalogues alone. With `unencrypted`, what is not encrypted is believed even from sinks known as encrypted. Nothing in the
+    archive is changed, and a run that goes on is not disturbed. Raises `ConfigError` and `ArchiveError`.
     """
     openings = _openings(config, ask.sinks)
     try:
@@ -37,19 +41,87 @@ async def restore(config: Config, ask: Ask, folder: Path, done: Restored, *, cat
     except OSError as error:
         raise ConfigError(f"the folder {folder} cannot be made: {error.strerror}") from error
     async with AsyncExitStack() as stack:
-        index = None
-        if not catalogues:
-            with suppress(NothingArchived):  # as on a new machine
-                index = await stack.enter_async_context(reading(config))
-        done.by_catalogues = index is None
+        index = await _index(stack, config, needed=not catalogues)
         lanes = await _lanes(stack, openings, await index.sink_ids() if index else {})
         for lane in lanes:
             if lane.closed:
                 done.trouble(f"sink {lane.name}", lane.closed)
+        listed = await stack.enter_async_context(Listed.opened())
+        encrypted = set() if unencrypted else await _encrypted(config, index, lanes)
+        done.by_catalogues = index is None or catalogues
+        told = None if done.by_catalogues else index
+        await _gather(lanes, listed, ask.identities, told, encrypted, done.trouble)
         restoring = Restoring({lane.name: lane for lane in lanes}, folder, ask.identities, done)
         names = [lane.name for lane in lanes]
-        standings = index.clips(names) if index else _listed(lanes, ask.identities, Namer(config.archive.name), done.trouble)
-        await restoring.bring(standing async for standing in standings if not ask.leaves_out(standing.clip))
+        known = told.clips(names) if told else None
+        await restoring.bring(_wanted(known, listed, names, Namer(config.archive.name), ask, done))
+
+
+async def _index(stack: AsyncExitStack, config: Config, *, needed: bool) -> Index | None:
+    """The index, to look at; None where there is none, as on a new machine, or it cannot be used and is not needed."""
+    try:
+        return await stack.enter_async_context(reading(config))
+    except NothingArchived:
+        return None
+    except IndexUnusable as error:
+        if needed:
+            raise IndexUnusable(f"{error}. `blinkarchive restore --catalogues` needs no index") from error
+        return None
+
+
+async def _encrypted(config: Config, index: Index | None, lanes: Sequence[Lane]) -> set[SinkName]:
+    """The sinks that are known as encrypted: by their marker, the index or the config."""
+    by_index = await index.recipients() if index else {}
+    by_config = {name for name, sink in config.sinks.items() if isinstance(sink.encrypt, EncryptConfig)}
+    return {lane.name for lane in lanes if lane.encrypted or by_index.get(lane.name) or lane.configured in by_config}
+
+
+async def _gather(
+    lanes: Sequence[Lane],
+    listed: Listed,
+    identities: Identities | None,
+    index: Index | None,
+    encrypted: Collection[SinkName],
+    report: Callable[[str, str], None],
+) -> None:
+    """Read the catalogues of all sinks side by side; with an index, those that it does not know."""
+
+    async def one(lane: Lane) -> None:
+        known = await index.catalogues(lane.name) if index else frozenset[Key]()
+        await gather(lane, listed, identities, report, known=known, encrypted=lane.name in encrypted)
+        if index is None:
+            await count_strangers(lane, listed, report)
+
+    async with asyncio.TaskGroup() as tasks:
+        for lane in lanes:
+            if not lane.closed:
+                tasks.create_task(one(lane))
+
+
+async def _wanted(
+    standings: AsyncIterator[Standing] | None, listed: Listed, order: Sequence[SinkName], name: Namer, ask: Ask, done: Restored
+) -> AsyncIterator[Standing]:
+    """What the index and the catalogues list, and what was asked for of it, oldest recording first: what the index knows, then
+    the rest.
+    """
+
+    async def everything() -> AsyncIterator[tuple[Standing | None, list[tuple[Clip, Copy]]]]:
+        if standings is not None:
+            async for standing in standings:
+                yield standing, await listed.take(standing.clip.id)
+        async for found in listed.rest():
+            yield None, found
+
+    async for known, found in everything():
+        found.sort(key=lambda one: order.index(one[1].sink))
+        all_, contradiction = versions(found, name, known)
+        wanted = [standing for standing in all_ if not ask.leaves_out(standing.clip)]
+        if wanted and contradiction:
+            done.contradictory += 1
+            done.trouble(f"clip {wanted[0].clip.id}", contradiction)
+        for standing in wanted:
+            done.unknown += known is None and standings is not None
+            yield standing
 
 
 async def verify(
@@ -97,32 +169,3 @@ async def _lanes(stack: AsyncExitStack, openings: Openings, memory: Mapping[Sink
         else:
             await stack.enter_async_context(lane.opened_to_read(opening.open, memory))
     return lanes
-
-
-async def _listed(
-    lanes: Sequence[Lane], identities: Identities | None, namer: Namer, told: Callable[[str, str], None]
-) -> AsyncIterator[Standing]:
-    """What the catalogues in the sinks list, oldest recording first: where one cannot be read, the others still are."""
-    clips: dict[ClipId, tuple[Clip, dict[tuple[SinkName, str], Copy]]] = {}
-    for lane in lanes:
-        if lane.closed:
-            continue
-        keys = set()
-        try:
-            objects = await lane.list("")
-            for stored in objects:
-                if stored.key.startswith(CATALOG):
-                    try:
-                        for clip, copy in await catalog.read(lane, stored, identities):
-                            clips.setdefault(clip.id, (clip, {}))[1][lane.name, copy.key] = copy
-                            keys.add(copy.key)
-                    except BlinkArchiveError as error:
-                        told(f"sink {lane.name}", str(error))
-        except BlinkArchiveError as error:
-            told(f"sink {lane.name}", str(error))
-            continue
-        others = sum(stored.key not in keys and stored.key != MARKER and not stored.key.startswith(CATALOG) for stored in objects)
-        if others:
-            told(f"sink {lane.name}", f"it holds {others:,} objects that no catalogue which could be read lists; they stay there")
-    for clip, copies in sorted(clips.values(), key=lambda one: one[0].recorded_at):
-        yield Standing(clip=clip, key=namer(clip), held=tuple(copies.values()))

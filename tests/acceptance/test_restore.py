@@ -98,6 +98,35 @@ async def test_a_sink_that_is_away_is_told_though_another_gave_everything(house_
         assert [trouble["where"] for trouble in ended.report["troubles"]] == ["sink nas"]
 
 
+async def test_what_the_index_does_not_know_comes_back_by_the_catalogues(house_of: Houses, tmp_path: Path) -> None:
+    async with house_of(world()) as house:
+        assert (await house("run")).code == 0
+        shutil.rmtree(house.folder / "state")
+        until = sorted(clip.created_at for clip in house.account.clips)[2].isoformat()
+        assert (await house("run", "--until", until)).code in (0, 3)
+        ended = await house("restore", "--to", str(tmp_path / "out"), "--json")
+        assert (ended.code, ended.report["restored"], ended.report["by_catalogues"]) == (0, CLIPS, False), ended.err
+        assert 0 < ended.report["unknown_to_index"] < CLIPS
+        assert set(hashes(tmp_path / "out").values()) == films(house.cloud.world)
+
+
+async def test_an_index_of_an_older_backup_hides_nothing(house_of: Houses, tmp_path: Path) -> None:
+    async with house_of(world()) as house:
+        newest = house.account.clips[:2]
+        for clip in newest:
+            house.account.change(clip, deleted=True)
+        assert (await house("run")).code == 0
+        shutil.copytree(house.folder / "state", tmp_path / "backup")
+        for clip in newest:
+            house.account.change(clip, deleted=False)
+        assert (await house("run")).code == 0
+        shutil.rmtree(house.folder / "state")
+        shutil.copytree(tmp_path / "backup", house.folder / "state")
+        ended = await house("restore", "--to", str(tmp_path / "out"), "--json")
+        assert (ended.code, ended.report["restored"], ended.report["unknown_to_index"]) == (0, CLIPS, 2), ended.err
+        assert set(hashes(tmp_path / "out").values()) == films(house.cloud.world)
+
+
 @pytest.mark.parametrize(
     "line", ['{"id": "cloud:a0:1"}', "no line", '{"key": 7}', "\xff"], ids=["too little", "no JSON", "no text", "no UTF-8"]
 )

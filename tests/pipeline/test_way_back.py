@@ -245,6 +245,26 @@ async def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path) ->
     assert not (tmp_path / "evil.mp4").exists()
 
 
+@pytest.mark.parametrize("what", ["folder", "file", "dangling file"])
+async def test_a_symbolic_link_in_the_target_is_not_followed(tmp_path: Path, what: str) -> None:
+    nas, done = Counting(), Restored()
+    nas.objects[name(clip(1))] = film(1)
+    target, outside = tmp_path / "target", tmp_path / "outside"
+    target.mkdir()
+    outside.mkdir()
+    if what == "folder":
+        (target / "porch").symlink_to(outside)
+    else:
+        (target / "porch").mkdir()
+        (target / "porch" / "1.mp4").symlink_to(outside / "1.mp4")
+        if what == "file":
+            (outside / "1.mp4").write_bytes(film(1))
+    before = sorted(outside.iterdir())
+    await Restoring({NAS: lane(NAS, nas)}, target, None, done).bring(of(standing(clip(1), plain_copy(clip(1), NAS, film(1)))))
+    assert (done.restored, done.there, done.failed, sorted(outside.iterdir())) == (0, 0, 1, before)
+    assert "is a symbolic link" in done.troubles[0].what
+
+
 # Verifying
 
 
