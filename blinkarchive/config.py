@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -19,6 +18,7 @@ from blinkarchive.blink.endpoints import own_origin
 from blinkarchive.convert import FromEnvironment, Place, Problems, SecretRef, Size, build, is_secret, nearest, types_of
 from blinkarchive.encryption import Recipients, is_secret_key
 from blinkarchive.errors import ConfigError, PluginError
+from blinkarchive.exposure import exposures
 from blinkarchive.model import SinkName, SourceName
 from blinkarchive.pace import PACES, Figures
 from blinkarchive.pipeline.naming import DEFAULT_TEMPLATE, Namer
@@ -401,14 +401,6 @@ def inline_secrets(kind: type[Any], sink: SinkConfig) -> list[str]:
     return [key for key, value in sink.raw.items() if _written_out(value) and is_secret(types_of(kind).get(key))]
 
 
-def readable_by_others(file: Path | None) -> bool:
-    """Whether somebody else on this machine may read the file."""
-    try:
-        return file is not None and bool(file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
-    except OSError:
-        return False
-
-
 def _written_out(value: object) -> bool:
     """Whether a value is a text of the file, or a list with one."""
     if isinstance(value, list):
@@ -500,8 +492,6 @@ def _build(tree: dict[str, Any], top: Place, problems: Problems) -> Config:
         problems.add(top.inner("archive").say("min_copies", what, archive.min_copies))
     file = top.file
     alarm = build(AlarmConfig, _table(tree, "alarm", top, problems), top.inner("alarm"), problems) or AlarmConfig()
-    exposed = [f"the password of [account.{name}]" for name, account in accounts.items() if account.password_in_file]
-    exposed += [f"the secret of [alarm] {key}" for key in alarm.in_file]
     return Config(
         file=file,
         archive=archive,
@@ -511,9 +501,7 @@ def _build(tree: dict[str, Any], top: Place, problems: Problems) -> Config:
         plugins=build(PluginsConfig, _table(tree, "plugins", top, problems), top.inner("plugins"), problems) or PluginsConfig(),
         serve=build(ServeConfig, _table(tree, "serve", top, problems), top.inner("serve"), problems) or ServeConfig(),
         alarm=alarm,
-        warnings=tuple(
-            f"{file} holds {what}, and others may read it: chmod 600 {file}" for what in exposed if readable_by_others(file)
-        ),
+        warnings=tuple(dict.fromkeys(exposures(file, tree))),
     )
 
 

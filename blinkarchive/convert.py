@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 import re
 import tomllib
 import types
@@ -41,6 +42,9 @@ class FromEnvironment(str):
         made = super().__new__(cls, value)
         made.variable = variable
         return made
+
+
+_LARGEST_SECRET = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -407,11 +411,19 @@ def _shown(value: object) -> str:
 
 def _read_file(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8").strip("\r\n") or None
+        with open(path, "rb", opener=_without_waiting) as file:  # a named pipe that nobody writes is no reason to wait
+            text = file.read(_LARGEST_SECRET + 1)
+        if len(text) > _LARGEST_SECRET:
+            raise ConfigError(f"the secret in {path} cannot be read: more than {_LARGEST_SECRET:,} bytes. Is it the right file?")
+        return text.decode("utf-8").strip("\r\n") or None
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the secret in {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _read_keyring(entry: str) -> str | None:

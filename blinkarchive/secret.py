@@ -83,7 +83,7 @@ _SURE = (
     r"(?:proxy-)?authorization|token[-_]auth|(?:set-)?cookie|2fa(?:[-_]code)?|otp|csrf|code_verifier|api[-_]?key"
     r"|x-amz-(?:signature|credential)|[\w-]{0,40}(?:password|passwd|passphrase|[-_]token|[-_]secret|secret[-_]\w{0,20}key)"
 )
-_VAGUE = r"token|code|pin|secret|sig|signature"
+_VAGUE = r"token|code|pin|pass|secret|sig|signature"
 _KEY = rf"(?<![\w-])(?:(?P<sure>{_SURE})|(?P<vague>{_VAGUE}))(?![\w-])"
 
 # The forms a secret is met in, by how its key and its value are told apart.
@@ -124,6 +124,11 @@ def redact(text: str, *known: Secret) -> str:
         shown = pattern.sub(_hide, shown)
     shown = _UNPRINTABLE.sub(_escape, _ANYWHERE.sub(HIDDEN, shown))
     return shown if len(text) <= LONGEST else f"{shown[:-_MARGIN]} … (cut: {len(text):,} characters)"
+
+
+def is_keyed_secret(key: str, value: str) -> bool:
+    """Whether the value is a secret by the name of its key, or a text with such keys in it: `url=…,pass=…`."""
+    return any(pattern.sub(_hide, text) != text for text in (f'{key} = "{value}"', value) for pattern in _KEYED)
 
 
 def _spellings(value: str) -> list[str]:

@@ -26,7 +26,7 @@ from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.session import Session, Verb
 from blinkarchive.cli.words import count, is_terminal, length, record, size, table
 from blinkarchive.clock import Clock
-from blinkarchive.config import Config, EncryptConfig, SinkConfig, default_file, inline_secrets, options, readable_by_others
+from blinkarchive.config import Config, EncryptConfig, SinkConfig, default_file, inline_secrets, options
 from blinkarchive.encryption import Recipients
 from blinkarchive.errors import BlinkArchiveError, ConfigError, LoginNeeded, NothingArchived, PluginError, SinkError
 from blinkarchive.interfaces import AnySinkType, Sink
@@ -145,15 +145,13 @@ def _config(config: Config, registry: Registry) -> Iterator[Check]:
         with suppress(BlinkArchiveError):  # the sink has a line of its own
             in_file += [f"[sink.{sink.name}] {key}" for key in inline_secrets(registry.sink_type(sink.type).options, sink)]
     in_file += [f"[alarm] {key}" for key in config.alarm.in_file]
-    if in_file and readable_by_others(config.file):
-        advice = f"chmod 600 {config.file}"
-        yield Check(
-            what="config", verdict=Verdict.FAIL, found=f"{where} holds {', '.join(in_file)} for all to read", advice=advice
-        )
-    elif in_file:
+    for warning in config.warnings:
+        found, _, advice = warning.rpartition(": ")
+        yield Check(what="config", verdict=Verdict.FAIL, found=found, advice=advice)
+    if in_file and not config.warnings:
         advice = "keep it elsewhere: { env = … }, { file = … } or { keyring = … }"
         yield Check(what="config", verdict=Verdict.WARN, found=f"{where} holds {', '.join(in_file)} in clear", advice=advice)
-    else:
+    elif not config.warnings:
         yield Check(what="config", verdict=Verdict.OK, found=where)
     if not config.sinks:
         yield Check(what="sinks", verdict=Verdict.FAIL, found="the config has none", advice="add a table [sink.NAME]")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -26,7 +25,6 @@ from blinkarchive.config import (
     inline_secrets,
     load,
     options,
-    readable_by_others,
     require,
     sink_options,
 )
@@ -381,7 +379,7 @@ class TestSecrets:
         file = tmp_path / "blinkarchive.toml"
         file.chmod(0o640)
         (warning,) = load(file, {}).warnings
-        assert f"{file} holds the password of [account.home]" in warning
+        assert f"{file} holds the secret [account.home] password" in warning
         assert f"chmod 600 {file}" in warning
         file.write_text(WHOLE)
         assert load(file, {}).warnings == ()
@@ -453,7 +451,7 @@ class TestAlarm:
         file = tmp_path / "blinkarchive.toml"
         file.chmod(0o640)
         (warning,) = load(file, {}).warnings
-        assert f"{file} holds the secret of [alarm] {key}, and others may read it" in warning
+        assert f"{file} holds the secret [alarm] {key}, and others may read it" in warning
         assert "canary" not in warning + repr(load(file, {}))
         file.write_text('[alarm]\nnotify = [{ env = "X" }]\nping = { file = "y" }')
         assert load(file, {}).warnings == ()
@@ -612,15 +610,6 @@ class TestOptions:
         assert inline_secrets(Everything, self.sink(config, 'text = "t"', BLINKARCHIVE__SINK__NAS__KEY="open")) == []
         assert inline_secrets(Everything, self.sink(config, 'text = "t"\nkeys = [{ env = "KEY" }, "open"]')) == ["keys"]
         assert inline_secrets(Everything, self.sink(config, 'text = "t"\nkeys = [{ env = "KEY" }]\nnames = ["a"]')) == []
-
-
-@pytest.mark.parametrize(("mode", "others"), [(0o600, False), (0o640, True), (0o604, True), (0o700, False)])
-def test_a_files_mode_says_whether_others_may_read_it(tmp_path: Path, mode: int, others: bool) -> None:
-    file = tmp_path / "file"
-    file.touch()
-    os.chmod(file, mode)
-    assert readable_by_others(file) is others
-    assert not readable_by_others(tmp_path / "missing")
 
 
 class TestEncryption:
