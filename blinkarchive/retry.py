@@ -20,6 +20,10 @@ LONGEST_WAIT = 60.0
 """What another side may ask us to wait within a run, in seconds: less and more are clamped."""
 
 
+THROTTLED = 4.0
+"""The first pause after throttling that states none, in seconds."""
+
+
 class Patience:
     """How long a run is willing to wait for throttling, all in all."""
 
@@ -46,10 +50,12 @@ async def retry(
 
     `only` is for work that must not be done twice: of the passing faults, the kind that says it was not done.
 
-    A wait that the other side asked for (`retry_after`) takes the place of a shorter pause, clamped to
-    1 to 60 seconds. Throttling is no attempt where there is `patience`: it is waited for until that is spent.
+    A wait that the other side asked for (`retry_after`) takes the place of a shorter pause; it is at least 1 second, and at most
+    60 seconds. Throttling for longer than that is raised at once. Where there is `patience`, throttling is no attempt: it is
+    waited for, twice as long each time, until that is spent.
     """
     left = list(pauses)
+    throttled = 0
     while True:
         try:
             return await work()
@@ -57,6 +63,12 @@ async def retry(
             wait = left[0] if left else 0.0
             if error.retry_after is not None:
                 wait = min(max(wait, error.retry_after, SHORTEST_WAIT), LONGEST_WAIT)
+            if isinstance(error, Throttled):
+                if error.retry_after is None:
+                    wait = max(wait, THROTTLED * 2.0**throttled)
+                elif error.retry_after > LONGEST_WAIT:
+                    raise
+                throttled += 1
             if isinstance(error, Throttled) and patience is not None:
                 if not patience.spend(max(wait, SHORTEST_WAIT)):
                     raise

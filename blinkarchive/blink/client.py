@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from blinkarchive.blink import endpoints, login, wire
 from blinkarchive.blink.attempts import Attempts
@@ -15,6 +15,7 @@ from blinkarchive.blink.commands import Commands
 from blinkarchive.blink.control import Control
 from blinkarchive.blink.endpoints import Endpoints
 from blinkarchive.blink.exchange import Flow
+from blinkarchive.blink.holds import LOGIN
 from blinkarchive.blink.http import Deadlines, Http
 from blinkarchive.blink.local_storage import LocalStorage
 from blinkarchive.blink.login import PendingSignIn
@@ -22,13 +23,25 @@ from blinkarchive.blink.memory import Memory
 from blinkarchive.blink.session import Session
 from blinkarchive.blink.tokens import TokenFile, Tokens
 from blinkarchive.clock import Clock
-from blinkarchive.errors import CodeNeeded, LoginNeeded, NotSignedIn, ServerTrouble, TokenRevoked, WrongCode
+from blinkarchive.errors import (
+    CodeNeeded,
+    LoginHeldBack,
+    LoginLimit,
+    LoginNeeded,
+    NotSignedIn,
+    ServerTrouble,
+    Throttled,
+    TokenRevoked,
+    WrongCode,
+)
 from blinkarchive.files import Files
 from blinkarchive.interfaces import Body
 from blinkarchive.secret import Secret
 
 if TYPE_CHECKING:
     import aiohttp
+
+T = TypeVar("T")
 
 
 class Client:
@@ -97,7 +110,7 @@ class Client:
         hardware_id = self._attempts.hardware_id()
         now = self._clock.now()
         flow = login.sign_in(self._servers, username, password, hardware_id=hardware_id, now=now)
-        result = await self._http.run(flow)
+        result = await self._run(flow)
         if isinstance(result, PendingSignIn):
             self._attempts.wait_for_code(result)
             raise CodeNeeded(f"{result.sent}; run `blinkarchive login --code CODE`")
@@ -113,7 +126,7 @@ class Client:
             raise LoginNeeded("no sign-in waits for a code; sign in again")
         flow: Flow[wire.Grant] = login.send_code(pending, code, now=self._clock.now())
         try:
-            grant = await self._http.run(flow)
+            grant = await self._run(flow)
         except WrongCode:
             raise
         except ServerTrouble as error:
@@ -144,8 +157,23 @@ class Client:
         waiting = self._attempts.waiting(self._servers)
         if waiting is not None:
             raise CodeNeeded(f"{waiting.sent}; run `blinkarchive login`") from None
+        self._check_login_hold()
         await self._attempts.hold_back(self._servers.oauth)
         await self.sign_in(username, password)
+
+    async def _run(self, flow: Flow[T]) -> T:
+        """Carry out a part of a sign-in. A limit that Blink sets on sign-ins is noted: no unattended one is tried meanwhile."""
+        try:
+            return await self._http.run(flow)
+        except LoginLimit as error:
+            await self._session.holds.refused(LOGIN, error)
+            raise
+
+    def _check_login_hold(self) -> None:
+        try:
+            self._session.holds.check_login()
+        except Throttled as held:
+            raise LoginHeldBack(str(held), retry_after=held.retry_after) from None
 
     async def renew(self) -> None:
         """Renew the tokens now. Raises `TokenRevoked` when Blink no longer accepts them, or another `SourceError`."""

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from blinkarchive.blink.attempts import BETWEEN_ATTEMPTS, PENDING_LIFE, held_back
 from blinkarchive.blink.endpoints import Endpoints, Origin
+from blinkarchive.blink.holds import Holds
 from blinkarchive.blink.login import PendingSignIn
 from blinkarchive.blink.tokens import Tokens, new_hardware_id
 from blinkarchive.clock import Clock
@@ -23,6 +24,7 @@ class Memory:
         self._clock = clock or Clock()
         self._pending: PendingSignIn | None = None
         self._attempted: tuple[Origin, datetime] | None = None
+        self._holds = Holds(None, clock=self._clock)
 
     # As a token file
 
@@ -34,6 +36,10 @@ class Memory:
         """Keep these in place of whatever there is. Returns them as kept, with their number."""
         async with self.change(clock) as change:
             return change.commit(tokens)
+
+    def holds(self, _: Clock) -> Holds:
+        """How long Blink asked for the account to be left alone."""
+        return self._holds
 
     @asynccontextmanager
     async def change(self, _: Clock) -> AsyncIterator[MemoryChange]:

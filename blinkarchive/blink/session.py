@@ -17,6 +17,7 @@ from blinkarchive import __version__
 from blinkarchive.blink import answers, login, wire
 from blinkarchive.blink.endpoints import TIER, Endpoints, Origin, target_on
 from blinkarchive.blink.exchange import Request
+from blinkarchive.blink.holds import LOGIN
 from blinkarchive.blink.http import Http, Incoming
 from blinkarchive.blink.memory import Memory, MemoryChange
 from blinkarchive.blink.tokens import Change, TokenFile, Tokens
@@ -27,6 +28,7 @@ from blinkarchive.errors import (
     LoginNeeded,
     NotSignedIn,
     SourceError,
+    Throttled,
     TokenRevoked,
     Unauthorized,
 )
@@ -73,6 +75,8 @@ class Session:
         self._servers = servers
         self._file: TokenFile | Memory = token_file
         self._clock = clock
+        #: How long Blink asked for the account to be left alone.
+        self.holds = token_file.holds(clock)
         self._on_refresh = on_refresh
         self._tokens: Tokens | None = None
         self._unsaved: Tokens | None = None
@@ -108,6 +112,7 @@ class Session:
     async def begin(self, tokens: Tokens) -> None:
         """Be signed in with these tokens from now on."""
         saved = await self._file.save(tokens, self._clock)
+        await self.holds.accepted(LOGIN)
         self._unsaved = self._renewed_at = self._good_until = None
         self._now_use(saved)
 
@@ -179,6 +184,7 @@ class Session:
             if current.revoked:
                 self._tokens = current
                 raise TokenRevoked("Blink no longer accepts the saved sign-in; sign in again")
+            self.holds.check_login()
             change.prepare()
             now = self._clock.now()
             flow = login.refresh(
@@ -189,7 +195,11 @@ class Session:
             except TokenRevoked:
                 self._note_revoked(change, current)
                 raise
-            return self._keep(change, current.renewed(grant, now))
+            except Throttled as error:
+                raise await self.holds.refused(LOGIN, error) from error
+            renewed = self._keep(change, current.renewed(grant, now))
+        await self.holds.accepted(LOGIN)
+        return renewed
 
     def _keep(self, change: Change | MemoryChange, tokens: Tokens) -> Tokens:
         """Save, then use. What cannot be saved now is not thrown away: the old token may be worth nothing any more."""
@@ -271,17 +281,27 @@ class Session:
         """
         tokens = await self.fresh()
         try:
-            return await send(_bearing(request, tokens))
+            return await self._in_turn(_bearing(request, tokens), send)
         except Unauthorized as error:
             if media and self._was_just_renewed(tokens):
                 raise _forbidden(error) from error
             tokens = await self.refresh(tokens)
         try:
-            return await send(_bearing(request, tokens))
+            return await self._in_turn(_bearing(request, tokens), send)
         except Unauthorized as error:
             if media:
                 raise _forbidden(error) from error
             raise LoginNeeded(f"Blink does not accept a token that it has just given; sign in again ({error})") from error
+
+    async def _in_turn(self, request: Request, send: Callable[[Request], Awaitable[T]]) -> T:
+        """Send a request unless Blink asked for a pause. Raises `Throttled`, with the pause, when it asks for one."""
+        await self.holds.before_request()
+        try:
+            result = await send(request)
+        except Throttled as error:
+            raise await self.holds.refused(request.what, error) from error
+        await self.holds.accepted(request.what)
+        return result
 
     @asynccontextmanager
     async def media(self, address: str, *, what: str = "the clip") -> AsyncIterator[Body]:

@@ -16,6 +16,7 @@ import msgspec
 
 from blinkarchive.blink import private
 from blinkarchive.blink.endpoints import Endpoints
+from blinkarchive.blink.holds import Holds
 from blinkarchive.blink.login import CLIENT_ID
 from blinkarchive.blink.wire import Grant
 from blinkarchive.clock import Clock
@@ -173,6 +174,10 @@ class TokenFile:
                 raise LoginNeeded(f"{self.path} cannot be read: {error}; it was left as it is. Sign in again") from None
             return waiting
         return max((tokens for tokens in (waiting, kept) if tokens), key=lambda tokens: tokens.generation, default=None)
+
+    def holds(self, clock: Clock) -> Holds:
+        """How long Blink asked for the account to be left alone, kept beside this file."""
+        return Holds(self.path, clock=clock, files=self.files)
 
     @asynccontextmanager
     async def change(self, clock: Clock) -> AsyncIterator[Change]:

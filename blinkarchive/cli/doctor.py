@@ -215,6 +215,9 @@ def _accounts(config: Config) -> Iterator[Check]:
     for name, account in config.accounts.items():
         what, standing = f"account {name}", accounts.standing(config, account, Clock().now())
         found = f"{standing.state.value}: {standing.detail}" if standing.detail else standing.state.value
+        if standing.state is accounts.SignIn.HELD_BACK:
+            yield Check(what=what, verdict=Verdict.FAIL, found=found, advice="wait; do not sign in again before that")
+            continue
         if standing.state is not accounts.SignIn.SIGNED_IN:
             code = " --code CODE" if standing.state is accounts.SignIn.CODE_NEEDED else ""
             yield Check(what=what, verdict=Verdict.FAIL, found=found, advice=f"blinkarchive login --account {name}{code}")

@@ -292,6 +292,8 @@ def _advice(name: str, standing: accounts.Standing) -> str:
     match standing.state:
         case accounts.SignIn.SIGNED_IN:
             return "-"
+        case accounts.SignIn.HELD_BACK:
+            return "wait; do not sign in again before that"
         case accounts.SignIn.CODE_NEEDED:
             return f"blinkarchive login --account {name} --code CODE"
         case _:

@@ -12,6 +12,8 @@ from blinkarchive.ticks import Cron, Every, Ticks
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+_CLOSE_ENOUGH = 0.001
+
 A_JUMP = timedelta(minutes=1)
 """By so much the two clocks may drift apart between two looks; more is a jump of the clock on the wall."""
 
@@ -53,7 +55,8 @@ class Schedule:
         """The sources that are due now. They are not due again before their next tick."""
         self._look_at_the_clocks()
         now, monotonic = self._clock.now(), self._clock.monotonic()
-        due = [name for name, tick in self._next.items() if tick <= now and self._held.get(name, monotonic) <= monotonic]
+        held = {name for name, until in self._held.items() if until > monotonic + _CLOSE_ENOUGH}
+        due = [name for name, tick in self._next.items() if tick <= now and name not in held]
         for name in due:
             self._next[name] = self._ticks[name].after(now)
             self._held.pop(name, None)

@@ -257,7 +257,7 @@ class Daemon:
         if doing.ended_at is not None:
             still = format_duration(self.config.serve.stalled_after)
             found[f"run {doing.what}"] = f"nothing moved for {still}, so it was ended; the next tick begins anew"
-        if report.wait:
+        if report.wait and len(self.config.accounts) == 1:  # the pause of one account is none of another's
             self._schedule.hold(SourceName(doing.what), min(report.wait, LONGEST_HOLD))
         total = report.total
         facts = {"run": doing.what, "listed": total.listed, "stored": total.stored, "bytes": total.bytes}

@@ -24,6 +24,8 @@ from blinkarchive.simulator.answers import (
 from blinkarchive.simulator.faults import Fault, Kind, Place, Target
 from blinkarchive.simulator.world import World
 
+_OF_A_SIGN_IN = (Place.AUTHORIZE, Place.SIGNIN, Place.VERIFY, Place.TOKEN)
+
 Usual = Callable[[], Awaitable[web.StreamResponse]]
 
 
@@ -97,7 +99,9 @@ def _status(fault: Fault, status: int, headers: dict[str, str]) -> web.Response:
         401: UNAUTHORIZED,
         404: MEDIA_NOT_FOUND,
         426: UPDATE_REQUIRED,
-        429: LOGIN_LIMIT if fault.place in (Place.SIGNIN, Place.VERIFY, Place.AUTHORIZE) else {"message": "Too Many Requests"},
+        429: LOGIN_LIMIT
+        if fault.place in (Place.SIGNIN, Place.VERIFY, Place.AUTHORIZE, Place.TOKEN)
+        else {"message": "Too Many Requests"},
         500: {"message": "Internal Server Error"},
     }
     if said := _said(fault, status, headers):

@@ -273,6 +273,8 @@ async def test_a_failed_refresh_keeps_the_token(
     assert not token_file.with_name("home.json.next").exists()
 
     cloud.routes["POST /oauth/token"] = fine
+    if kind is Throttled:  # then there is a pause first
+        clock.advance(HOUR + 61)
     assert await fetch(signed_in) == b"the bytes of a clip"
 
 

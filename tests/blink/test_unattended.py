@@ -89,7 +89,7 @@ async def test_a_passing_fault_of_a_refresh_is_waited_for(signed_in: Client, clo
 @pytest.mark.parametrize(
     ("said", "kind", "refreshes"),
     [
-        (as_json({"message": "Login limit exceeded."}, 429, Retry_After="3600"), Throttled, 2),
+        (as_json({"message": "Login limit exceeded."}, 429, Retry_After="3600"), Throttled, 1),
         (Reply(status=503), ServerTrouble, 3),
     ],
 )

@@ -42,11 +42,26 @@ async def test_what_is_not_transient_is_tried_once() -> None:
     assert (work.calls, clock.sleeps) == (1, [])
 
 
-@pytest.mark.parametrize(("asked", "waited"), [(7, 7), (0, 1), (-5, 1), (10**9, 60), (59.5, 59.5)])
+@pytest.mark.parametrize(("asked", "waited"), [(7, 7), (0, 1), (-5, 1), (60, 60), (59.5, 59.5)])
 async def test_the_wait_that_is_asked_for_is_kept_within_bounds(asked: float, waited: float) -> None:
     clock = ManualClock()
     await retry(Failing(Throttled(retry_after=asked)), clock=clock)
     assert clock.sleeps == [waited]
+
+
+async def test_throttling_for_longer_than_a_run_waits_is_raised_at_once() -> None:
+    for patience in (None, Patience()):
+        clock, work = ManualClock(), Failing(Throttled(retry_after=61))
+        with pytest.raises(Throttled):
+            await retry(work, clock=clock, patience=patience)
+        assert (work.calls, clock.sleeps) == (1, [])
+
+
+async def test_throttling_without_a_stated_wait_is_waited_for_longer_each_time() -> None:
+    clock, work = ManualClock(), Failing(*[Throttled("slow down") for _ in range(60)])
+    with pytest.raises(Throttled):
+        await retry(work, clock=clock, patience=Patience())
+    assert clock.sleeps == [4.0, 8.0, 16.0, 32.0]
 
 
 async def test_a_wait_asked_for_never_shortens_the_pause() -> None:
