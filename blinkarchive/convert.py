@@ -46,6 +46,9 @@ class FromEnvironment(str):
 
 _LARGEST_SECRET = 64 * 1024
 
+_read_so_far: dict[tuple[str, str], Secret] = {}
+"""Secrets that were read, by where and what: they stay known for as long as the program runs, so that no text shows them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretRef:
@@ -72,7 +75,9 @@ class SecretRef:
                 found = _read_keyring(self.at)
             case _:
                 return self.inline
-        return None if found is None else Secret(found)
+        if found is None:
+            return None
+        return _read_so_far.setdefault((self.at, found), Secret(found))
 
     def __str__(self) -> str:
         match self.kind:
@@ -364,14 +369,21 @@ def _is_zero(value: object) -> bool:
 
 def _secret_ref(value: object, place: Place) -> SecretRef:
     if isinstance(value, FromEnvironment):
-        return SecretRef(kind="env", at=value.variable, environ={value.variable: str(value)})
+        return _at_hand(SecretRef(kind="env", at=value.variable, environ={value.variable: str(value)}))
     if isinstance(value, str) and value:
         return SecretRef(kind="inline", inline=Secret(str(value)))
     if isinstance(value, dict) and len(value) == 1:
         (kind, at), *_ = value.items()
         if kind in ("env", "file", "keyring") and isinstance(at, str) and at:
-            return SecretRef(kind=kind, at=str(place.path(at)) if kind == "file" else at, environ=place.environ)
+            ref = SecretRef(kind=kind, at=str(place.path(at)) if kind == "file" else at, environ=place.environ)
+            return _at_hand(ref) if kind == "env" else ref
     raise _Wrong('must be one of { env = "VARIABLE" }, { file = "PATH" }, { keyring = "SERVICE/NAME" }, or a text')
+
+
+def _at_hand(ref: SecretRef) -> SecretRef:
+    """A secret that costs nothing to read is hidden in every text from the start."""
+    ref.read()
+    return ref
 
 
 def _secret(value: object, place: Place) -> Secret:

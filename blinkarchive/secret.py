@@ -16,6 +16,9 @@ LONGEST = 20_000
 _MARGIN = 4_096
 """How much of the end of a cut text is left out, in characters: the cut may go through a secret, which is not recognised then."""
 
+_SHORTEST = 6
+"""A secret of fewer characters is not looked for, unless it is named: it would be found in many texts at random."""
+
 _SHORT = 12
 """A secret of fewer characters is hidden only where it is a word of its own: as a part of other words it says nothing."""
 
@@ -74,7 +77,7 @@ _in_use: WeakValueDictionary[int, Secret] = WeakValueDictionary()
 
 def _secrets_in_use() -> Iterator[Secret]:
     for reference in _in_use.valuerefs():  # a copy: other threads may add to the dictionary meanwhile
-        if (secret := reference()) is not None:
+        if (secret := reference()) is not None and len(secret.reveal()) >= _SHORTEST:
             yield secret
 
 

@@ -179,3 +179,27 @@ async def test_the_command_asks_for_the_code_and_goes_on_when_it_gets_one(house_
         for end in (asked, refused, done):
             assert world.account.password not in end.out + end.err
             assert "Traceback" not in end.err
+
+
+async def test_secrets_that_the_server_repeats_are_shown_nowhere(house_of: Houses) -> None:
+    """An opaque token does not look like a secret. It is known as one because it is in use."""
+    async with house_of(World.from_seed(7, clips=3, clip_bytes=(8_000, 20_000), until=datetime.now(UTC))) as house:
+        await house("run")
+        [kept] = house.folder.rglob("tokens.json")
+        tokens = json.loads(kept.read_text())
+        secrets = [house.account.password, tokens["refresh_token"], tokens["access_token"]]
+        assert all(isinstance(secret, str) and len(secret) >= 8 for secret in secrets)
+        echo = json.dumps({"message": f"no such session for {' and '.join(secrets)}!"})
+        for place in ("list", "media", "homescreen"):
+            house.cloud.world.faults.add(f"{place}.status", status=400, body=echo, times=0)
+        world = house.cloud.world
+        world.account.add_clip()
+        shown = ""
+        for command in (("-vv", "run"), ("run", "--json"), ("status",), ("status", "--json"), ("doctor",), ("list", "--json")):
+            ended = await house(*command)
+            shown += ended.out + ended.err
+        assert "no such session for ***" in shown
+        index = b"".join(file.read_bytes() for file in (house.folder / "state").glob("index*"))
+        for secret in secrets:
+            assert secret not in shown
+            assert secret.encode() not in index
