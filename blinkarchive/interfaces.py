@@ -150,6 +150,8 @@ class Sink(Protocol):
         """Every object whose key begins with `prefix`, once each, in any order, including names that begin with a dot.
 
         MUST NOT give what is half-written. MUST raise, and not end early, when it cannot go on.
+        What is not the sink's own (a folder below that it may not read, a symbolic link to a folder) MAY be skipped; then it is
+        named in `notes`, a tuple of sentences that a sink may have as an attribute.
         """
         ...
 
@@ -187,6 +189,9 @@ class SinkType(Generic[Options]):
     #: Asks the place who it is, for `blinkarchive doctor --accept-host-key`. It sends no secret, changes nothing, and raises what
     #: `open` raises. None where there is no such question.
     introduce: Callable[[Options], Awaitable[Introduction]] | None = None
+    #: Opens it with read access only, for `restore` and `verify`: it MUST NOT write, make or remove anything there. None where
+    #: `open` writes nothing either.
+    open_to_read: Callable[[Options], AbstractAsyncContextManager[Sink]] | None = None
 
 
 AnySinkType = SinkType[Any]

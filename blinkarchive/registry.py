@@ -342,6 +342,8 @@ def _require_sink_type(kind: Any) -> None:
             )
     if not callable(kind.open):
         raise PluginError(f"`open` of sinks of kind {kind.kind!r} cannot be called")
+    if kind.open_to_read is not None and not callable(kind.open_to_read):
+        raise PluginError(f"`open_to_read` of sinks of kind {kind.kind!r} cannot be called")
 
 
 def _options_of(options: type[Any]) -> Iterator[OptionInfo]:

@@ -25,6 +25,8 @@ from blinkarchive.secret import Secret
 
 PROGRAM = Path(sys.executable).with_name("weed")
 ACCESS_KEY_ID = "AKIDOFTHEARCHIVE0001"
+READER_KEY_ID = "AKIDOFTHEREADER00002"
+"""It can read and list, and nothing else; its secret is the same."""
 SECRET_ACCESS_KEY = "canary-secret-of-the-archive-4711-do-not-show"
 STARTING = 40.0
 """Seconds until it must answer."""
@@ -94,7 +96,12 @@ def _started(folder: Path, volume_mb: int) -> Iterator[Seaweed]:
         "credentials": [{"accessKey": ACCESS_KEY_ID, "secretKey": SECRET_ACCESS_KEY}],
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
-    (folder / "iam.json").write_text(json.dumps({"identities": [identity]}))
+    reader = {
+        "name": "reader",
+        "credentials": [{"accessKey": READER_KEY_ID, "secretKey": SECRET_ACCESS_KEY}],
+        "actions": ["Read", "List"],
+    }
+    (folder / "iam.json").write_text(json.dumps({"identities": [identity, reader]}))
     (folder / "data").mkdir()
     ports = dict(zip((*_SERVICES, *_S3), _free_ports(len(_SERVICES) + len(_S3)), strict=True))
     flags: dict[str, object] = {

@@ -18,6 +18,7 @@ import asyncssh
 import pytest
 
 from blinkarchive_sftp import SftpOptions
+from tests.powers import drop_powers
 
 PATIENCE = 15.0
 
@@ -46,6 +47,10 @@ class Sshd:
     port: int
     #: More lines of its config.
     more: str = ""
+    #: More options of internal-sftp: `-R` lets nobody write.
+    sftp: str = ""
+    #: Root without the power to read what it may not, as any other user.
+    powerless: bool = False
     host_key: asyncssh.SSHKey = field(init=False)
     process: subprocess.Popen[bytes] | None = None
 
@@ -86,7 +91,8 @@ class Sshd:
         config.write_text(
             f"ListenAddress 127.0.0.1:{self.port}\nHostKey {self.folder / 'host_key'}\nPidFile none\nStrictModes no\nUsePAM no\n"
             f"AuthorizedKeysFile {self.folder / 'authorized_keys'}\nPermitRootLogin yes\nPasswordAuthentication no\n"
-            f"KbdInteractiveAuthentication no\nSubsystem sftp internal-sftp\nForceCommand internal-sftp -d {self.home}\n"
+            f"KbdInteractiveAuthentication no\nSubsystem sftp internal-sftp\n"
+            f"ForceCommand internal-sftp -d {self.home} {self.sftp}\n"
             f"MaxStartups 100\nMaxSessions 100\nLogLevel ERROR\n{self.more}"
         )
         until = time.monotonic() + PATIENCE
@@ -94,7 +100,11 @@ class Sshd:
             if self.process is None or self.process.poll() is not None:
                 with (self.folder / "log").open("ab") as log:
                     self.process = subprocess.Popen(
-                        [program(), "-D", "-e", "-f", config], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                        [program(), "-D", "-e", "-f", config],
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                        preexec_fn=drop_powers if self.powerless else None,
                     )
             # A connection to a port that nobody listens on yet may be one to itself, which even keeps the server from it.
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as connection:
@@ -133,13 +143,13 @@ class Sshd:
 
 
 @contextmanager
-def serving(folder: Path, more: str = "") -> Iterator[Sshd]:
+def serving(folder: Path, more: str = "", *, sftp: str = "", powerless: bool = False) -> Iterator[Sshd]:
     """A server whose files are in a folder of its own."""
     program()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = Sshd(folder, port, more)
+    server = Sshd(folder, port, more, sftp, powerless)
     server.prepare()
     server.start()
     try:

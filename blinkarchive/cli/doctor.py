@@ -324,9 +324,29 @@ def _in_a_line(error: ConfigError) -> str:
 
 
 async def _sink(config: Config, sink: SinkConfig, kind: AnySinkType, what: str) -> list[Check]:
-    """Open a sink, look for the marker of an earlier run, and store and remove a small object; and hear what it has to say."""
+    """Whether a sink can be written and read, else whether it can be read at least."""
     if isinstance(sink.encrypt, EncryptConfig):
         Recipients(sink.encrypt.recipients)
+    try:
+        return await _written(config, sink, kind, what)
+    except SinkError as error:
+        if not await _readable(sink, kind):
+            raise
+        advice = "enough for restore and verify; a run needs write access"
+        return [Check(what=what, verdict=Verdict.FAIL, found=f"can be read, and nothing can be stored: {error}", advice=advice)]
+
+
+async def _readable(sink: SinkConfig, kind: AnySinkType) -> bool:
+    """Whether a sink can be opened to read, and has the marker of an archive."""
+    try:
+        async with (kind.open_to_read or kind.open)(options(kind.options, sink)) as opened:
+            return await opened.stat(MARKER) is not None
+    except BlinkArchiveError:
+        return False
+
+
+async def _written(config: Config, sink: SinkConfig, kind: AnySinkType, what: str) -> list[Check]:
+    """Open a sink, look for the marker of an earlier run, and store and remove a small object; and hear what it has to say."""
     async with kind.open(options(kind.options, sink)) as opened:
         marked = await opened.stat(MARKER) is not None
         if not marked and await _was_used(config, sink.name):

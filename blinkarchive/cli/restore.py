@@ -104,6 +104,7 @@ def _summary(done: Restored, folder: Path) -> list[str]:
     return [
         f"{count(done.restored, 'clip')} ({size(done.size)}) brought back to {folder}{by}{also}.",
         *report.troubles(done.troubles),
+        *report.troubles(done.notes),
     ]
 
 
@@ -119,4 +120,5 @@ def _as_record(done: Restored, folder: Path) -> Mapping[str, object]:
         "unknown_to_index": done.unknown,
         "contradictory": done.contradictory,
         "troubles": [{"where": one.where, "what": one.what} for one in done.troubles],
+        "notes": [{"where": one.where, "what": one.what} for one in done.notes],
     }

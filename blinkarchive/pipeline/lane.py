@@ -412,6 +412,14 @@ class Lane:
             found = reading.hexdigest()
         return found == sha256
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the sink has to say to its owner, in sentences: what it cannot do, and what its listings skipped."""
+        try:
+            return tuple(str(note) for note in getattr(self._opened, "notes", ()))
+        except Exception:  # noqa: BLE001  # plugin code
+            return ()
+
     async def list(self, prefix: str) -> list[Stored]:
         """Every object whose key begins with `prefix`, in the order of their keys. Raises `SinkError` or `PluginError`."""
 

@@ -162,14 +162,19 @@ async def gather(
         )
 
 
-async def count_strangers(lane: Lane, listed: Listed, report: Callable[[str, str], None]) -> None:
-    """Report how many objects of a sink no catalogue lists."""
-    where = f"sink {lane.name}"
+async def count_strangers(
+    lane: Lane, listed: Listed, report: Callable[[str, str], None], note: Callable[[str, str], None]
+) -> None:
+    """Report how many objects of a sink no catalogue lists, and note what its listing skipped."""
+    where, before = f"sink {lane.name}", lane.notes
     try:
         objects = await lane.list("")
     except BlinkArchiveError as error:
         report(where, f"objects that no catalogue lists cannot be counted: {error}")
         return
+    for said in lane.notes:
+        if said not in before:
+            note(where, said)
     keys = [stored.key for stored in objects if stored.key != MARKER and not stored.key.startswith(CATALOG)]
     if others := await listed.unlisted(lane.name, keys):
         report(where, f"it holds {others:,} objects that no catalogue which could be read lists; they stay there")

@@ -40,10 +40,16 @@ class Restored:
     #: Clips that are listed with different contents, times or cameras; each of those counts as a clip above.
     contradictory: int = 0
     troubles: list[Trouble] = field(default_factory=list)
+    #: What is worth knowing, and is no failure.
+    notes: list[Trouble] = field(default_factory=list)
 
     def trouble(self, where: str, what: str) -> None:
         """Keep something to tell a person; the same thing once only."""
         keep_trouble(self.troubles, where, what)
+
+    def note(self, where: str, what: str) -> None:
+        """Keep something to tell a person that is no failure."""
+        keep_trouble(self.notes, where, what)
 
 
 class Restoring:

@@ -23,6 +23,8 @@ class Opening:
     """How a sink is opened, and for whom what goes into it is encrypted."""
 
     open: Callable[[], AbstractAsyncContextManager[Sink]]
+    #: The same with read access only.
+    open_to_read: Callable[[], AbstractAsyncContextManager[Sink]]
     recipients: Recipients | None
 
 
@@ -56,10 +58,11 @@ def openings_of(config: Config, registry: Registry, asked: Sequence[SinkName]) -
             continue  # told below, with all else that is wrong
     whole = [sink for sink in sinks if sink.name not in broken]
     made = sink_options(whole, lambda name: registry.sink_type(name).options)
-    openings = {
-        sink.name: Opening(functools.partial(registry.sink_type(sink.type).open, made[sink.name]), recipients[sink.name])
-        for sink in whole
-    }
+    openings = {}
+    for sink in whole:
+        kind, given = registry.sink_type(sink.type), made[sink.name]
+        to_read = functools.partial(kind.open_to_read or kind.open, given)
+        openings[sink.name] = Opening(functools.partial(kind.open, given), to_read, recipients[sink.name])
     return {sink.name: broken.get(sink.name) or openings[sink.name] for sink in sinks}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -50,7 +50,7 @@ async def restore(
         encrypted = set() if unencrypted else await _encrypted(config, index, lanes)
         done.by_catalogues = index is None or catalogues
         told = None if done.by_catalogues else index
-        await _gather(lanes, listed, ask.identities, told, encrypted, done.trouble)
+        await _gather(lanes, listed, ask.identities, told, encrypted, done)
         restoring = Restoring({lane.name: lane for lane in lanes}, folder, ask.identities, done)
         names = [lane.name for lane in lanes]
         known = told.clips(names) if told else None
@@ -82,15 +82,15 @@ async def _gather(
     identities: Identities | None,
     index: Index | None,
     encrypted: Collection[SinkName],
-    report: Callable[[str, str], None],
+    done: Restored,
 ) -> None:
     """Read the catalogues of all sinks side by side; with an index, those that it does not know."""
 
     async def one(lane: Lane) -> None:
         known = await index.catalogues(lane.name) if index else frozenset[Key]()
-        await gather(lane, listed, identities, report, known=known, encrypted=lane.name in encrypted)
+        await gather(lane, listed, identities, done.trouble, known=known, encrypted=lane.name in encrypted)
         if index is None:
-            await count_strangers(lane, listed, report)
+            await count_strangers(lane, listed, done.trouble, done.note)
 
     async with asyncio.TaskGroup() as tasks:
         for lane in lanes:
@@ -167,5 +167,5 @@ async def _lanes(stack: AsyncExitStack, openings: Openings, memory: Mapping[Sink
         if isinstance(opening, PluginError):
             lane.close(str(opening))
         else:
-            await stack.enter_async_context(lane.opened_to_read(opening.open, memory))
+            await stack.enter_async_context(lane.opened_to_read(opening.open_to_read, memory))
     return lanes

@@ -3,11 +3,17 @@
 from collections.abc import Iterable
 
 from blinkarchive import SinkType, hookimpl
-from blinkarchive_disk.sink import DiskOptions, open_disk
+from blinkarchive_disk.sink import DiskOptions, open_disk, open_disk_to_read
 
-__all__ = ["DISK", "DiskOptions", "open_disk"]
+__all__ = ["DISK", "DiskOptions", "open_disk", "open_disk_to_read"]
 
-DISK = SinkType(kind="disk", options=DiskOptions, open=open_disk, help="A folder: on a disk, a stick or a mounted share.")
+DISK = SinkType(
+    kind="disk",
+    options=DiskOptions,
+    open=open_disk,
+    open_to_read=open_disk_to_read,
+    help="A folder: on a disk, a stick or a mounted share.",
+)
 
 
 @hookimpl

@@ -8,7 +8,7 @@ import os
 import stat
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -97,11 +97,14 @@ class Folder:
         finally:
             os.close(fd)
 
-    def refuse_link_to_a_folder(self, name: str) -> None:
-        """Raise `SinkError` when a symbolic link leads to a folder: what is in there can be neither reached nor denied."""
-        with suppress(FileNotFoundError):
-            if stat.S_ISDIR(os.stat(name, dir_fd=self.fd).st_mode):
-                self._refuse_link(name)
+    def links_to_a_folder(self, name: str) -> bool:
+        """Whether a symbolic link leads to a folder, or to where nobody can see."""
+        try:
+            return stat.S_ISDIR(os.stat(name, dir_fd=self.fd).st_mode)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
 
     def _refuse_link(self, name: str) -> None:
         found = self.look(name)

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -37,8 +37,9 @@ class DiskOptions:
 
 
 @asynccontextmanager
-async def open_disk(options: DiskOptions, files: Files | None = None) -> AsyncIterator[Sink]:
-    """Open a folder as a sink. `files` takes the place of the real file operations in tests.
+async def open_disk(options: DiskOptions, files: Files | None = None, *, make: bool = True) -> AsyncIterator[Sink]:
+    """Open a folder as a sink. `files` takes the place of the real file operations in tests. Without `make` a missing folder is
+    not made.
 
     Raises `ConfigError` for a path that is relative, and for a size that is none; `SinkUnavailable` when the folder
     cannot be reached. Leaving waits for what still runs in threads, so that nothing is written after it.
@@ -52,10 +53,15 @@ async def open_disk(options: DiskOptions, files: Files | None = None) -> AsyncIt
     store = Store(path, files=files or Files(), min_free=min_free, mode=0o666 & ~_umask())
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="blinkarchive-disk")
     try:
-        await asyncio.wrap_future(pool.submit(store.open))
+        await asyncio.wrap_future(pool.submit(store.open, make=make))
         yield DiskSink(store, pool)
     finally:
         await asyncio.to_thread(_close, pool, store)
+
+
+def open_disk_to_read(options: DiskOptions) -> AbstractAsyncContextManager[Sink]:
+    """Open a folder as a sink, and write nothing there. Raises what `open_disk` raises."""
+    return open_disk(options, make=False)
 
 
 class DiskSink:
@@ -68,6 +74,11 @@ class DiskSink:
     def __init__(self, store: Store, pool: ThreadPoolExecutor) -> None:
         self._store = store
         self._pool = pool
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What listings have skipped so far, and why: for the owner."""
+        return self._store.notes
 
     async def put(self, key: Key, content: Content) -> None:
         """Store a content: see `Sink.put`."""
@@ -87,7 +98,8 @@ class DiskSink:
             steps.close()
 
     async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
-        """What is stored, folder by folder: see `Sink.list`. Symbolic links are not followed, and one to a folder is an error."""
+        """What is stored, folder by folder: see `Sink.list`. Symbolic links to folders, and folders that cannot be read, are
+        skipped: see `notes`."""
         steps = Steps(self._pool, self._store.walk(prefix))
         try:
             async for page in steps:

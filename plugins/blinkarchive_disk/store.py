@@ -31,6 +31,9 @@ PAGE = 256
 
 FOLDERS_REMEMBERED = 4096
 
+MOST_SKIPPED = 100
+"""So many skipped paths are named."""
+
 _CANNOT_LINK = (errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
 _CANNOT_RENAME_NEW = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
@@ -64,17 +67,26 @@ class Store:
         self._own = local()
         #: Folders whose own names are durable and which hold no leftovers of a killed run: looked at once, then remembered.
         self._settled: set[tuple[str, ...]] = set()
+        #: What listings skipped, and why: each path once.
+        self._skipped: dict[Path, str] = {}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What listings have skipped so far, and why."""
+        return tuple(f"{path} was skipped: {why}" for path, why in self._skipped.items())
 
     # -- opening ------------------------------------------------------------------------------------------------------
 
-    def open(self) -> None:
-        """Hold the folder. It is made when only its last part is missing. Raises `SinkUnavailable`."""
+    def open(self, *, make: bool = True) -> None:
+        """Hold the folder. With `make` it is made when only its last part is missing. Raises `SinkUnavailable`."""
         with told(self._path):
             try:
                 self._open = OpenFolders(Folder.hold(self._path))
             except FileNotFoundError:
                 if not self._path.parent.is_dir():
                     raise SinkUnavailable(f"{self._path.parent} does not exist: is the disk mounted?") from None
+                if not make:
+                    raise SinkUnavailable(f"{self._path} does not exist: is the disk mounted?") from None
                 with where_folders_can_be_synced():
                     self._files.make_folders(self._path)
                 self._open = OpenFolders(Folder.hold(self._path))
@@ -311,13 +323,29 @@ class Store:
             waiting = [] if any(why_not(part) for part in base) else [base]
             page: list[Stored] = []
             while waiting:
-                for stored in self._visit(waiting.pop(), prefix, waiting):
-                    page.append(stored)
-                    if len(page) == PAGE:
-                        yield page
-                        page = []
+                folder = waiting.pop()
+                with self._skipping(folder, asked=folder == base):
+                    for stored in self._visit(folder, prefix, waiting):
+                        page.append(stored)
+                        if len(page) == PAGE:
+                            yield page
+                            page = []
             self._held()  # a disk that went away in the meantime must not look like a short listing
             yield page
+
+    @contextmanager
+    def _skipping(self, names: tuple[str, ...], *, asked: bool) -> Iterator[None]:
+        """Skip a folder that may not be read, such as one of the system's; unless it is the one that was asked for."""
+        try:
+            yield
+        except PermissionError as error:
+            if asked:
+                raise
+            self._skip(self._path.joinpath(*names), error.strerror or str(error))
+
+    def _skip(self, path: Path, why: str) -> None:
+        if len(self._skipped) < MOST_SKIPPED:
+            self._skipped[path] = why
 
     def _visit(self, names: tuple[str, ...], prefix: str, waiting: list[tuple[str, ...]]) -> Iterator[Stored]:
         """The objects in one folder; its folders are put on the waiting list."""
@@ -341,8 +369,8 @@ class Store:
                 elif key.startswith(prefix):
                     if stat.S_ISREG(found.st_mode):
                         yield Stored(key=Key(key), size=found.st_size)
-                    elif stat.S_ISLNK(found.st_mode):
-                        folder.refuse_link_to_a_folder(entry.name)
+                    elif stat.S_ISLNK(found.st_mode) and folder.links_to_a_folder(entry.name):
+                        self._skip(folder.path / entry.name, "a symbolic link to a folder: this sink follows none")
 
     def delete(self, key: Key) -> None:
         """Remove an object, durably. Its folder stays, even when empty."""

@@ -3,11 +3,17 @@
 from collections.abc import Iterable
 
 from blinkarchive import SinkType, hookimpl
-from blinkarchive_rclone.sink import RcloneOptions, open_rclone
+from blinkarchive_rclone.sink import RcloneOptions, open_rclone, open_rclone_to_read
 
-__all__ = ["RCLONE", "RcloneOptions", "open_rclone"]
+__all__ = ["RCLONE", "RcloneOptions", "open_rclone", "open_rclone_to_read"]
 
-RCLONE = SinkType(kind="rclone", options=RcloneOptions, open=open_rclone, help="Whatever rclone reaches: some seventy services.")
+RCLONE = SinkType(
+    kind="rclone",
+    options=RcloneOptions,
+    open=open_rclone,
+    open_to_read=open_rclone_to_read,
+    help="Whatever rclone reaches: some seventy services.",
+)
 
 
 @hookimpl

@@ -38,6 +38,7 @@ _NOT_CONFIGURED = _any_of(
     r"didn't find section|is a file not a directory|didn't find backend called|couldn't decrypt password|failed to parse",
     r"config(?:uration)? .*(?:incorrect|invalid)|bad connection string",
 )
+_NOT_OURS = _any_of(r"permission denied|\bEACCES\b")
 _ABSENT = ("object not found", "directory not found")
 
 _AGAIN = re.compile(r"try again after \S+ \((?P<span>[\dhms.]+)\)|retry[- ]after[\"']?[:= ]+(?P<seconds>\d{1,6})", re.IGNORECASE)
@@ -95,6 +96,11 @@ class Refused(Exception):
         if _NO_LOGIN.search(self.text):
             return SinkUnavailable(f"{text}; if the sign-in has run out: rclone config reconnect {where.partition(':')[0]}:")
         return SinkUnavailable(text, retry_after=_wait_in(self.text))
+
+
+def is_not_ours(error: Exception) -> bool:
+    """Whether an error says of a folder that we may not read it: it belongs to the system, or to another program."""
+    return isinstance(error.__cause__, Refused) and bool(_NOT_OURS.search(error.__cause__.text))
 
 
 def clean(text: str, hidden: Sequence[Secret] = ()) -> str:

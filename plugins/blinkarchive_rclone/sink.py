@@ -8,7 +8,7 @@ import secrets
 import stat
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -22,12 +22,15 @@ from blinkarchive_rclone.keeper import Keeper
 from blinkarchive_rclone.names import draft_name, folder_of, is_abandoned, is_draft, parts_of, shown, values_in, why_not
 from blinkarchive_rclone.process import PULSE, Command
 from blinkarchive_rclone.program import find_program, require_new_enough
-from blinkarchive_rclone.saying import Refused
+from blinkarchive_rclone.saying import Refused, is_not_ours
 
 T = TypeVar("T")
 
 MARKER = ".blinkarchive-sink"
 """An object that every archive has: one quick look at it proves that the remote's folder is there."""
+
+MOST_SKIPPED = 100
+"""So many skipped folders are named."""
 
 _LOOK = {"filesOnly": True, "noModTime": True, "noMimeType": True}
 _LIST = {"noModTime": True, "noMimeType": True}
@@ -80,7 +83,12 @@ class RcloneOptions:
 
 @asynccontextmanager
 async def open_rclone(
-    options: RcloneOptions, *, pulse: float = PULSE, files: Files | None = None, keeping: type[Keeper] = Keeper
+    options: RcloneOptions,
+    *,
+    pulse: float = PULSE,
+    files: Files | None = None,
+    keeping: type[Keeper] = Keeper,
+    to_write: bool = True,
 ) -> AsyncIterator[Sink]:
     """Start an rclone and look at the remote. `pulse` is how often one that works is looked at, in seconds; `files` and `keeping`
     take the place of the real file operations, and of what keeps rclone, in tests.
@@ -101,10 +109,15 @@ async def open_rclone(
     sink = RcloneSink(keeper, options, files or Files())
     try:
         await keeper.start()
-        await sink.prepare()
+        await sink.prepare(to_write=to_write)
         yield sink
     finally:
         await sink.close()
+
+
+def open_rclone_to_read(options: RcloneOptions) -> AbstractAsyncContextManager[Sink]:
+    """Open a remote that is only read: nothing is written to it. Raises what `open_rclone` raises."""
+    return open_rclone(options, to_write=False)
 
 
 def _read(ref: SecretRef | None) -> Secret | None:
@@ -138,6 +151,8 @@ class RcloneSink:
         self._hashes = False
         #: Where the remote is a folder of this machine: that folder.
         self._folder: Path | None = None
+        #: What listings skipped, and why: each folder once.
+        self._skipped: dict[str, str] = {}
 
     @property
     def pid(self) -> int | None:
@@ -149,8 +164,16 @@ class RcloneSink:
         """How many puts are under way, and how many are being tidied up after."""
         return len(self._tasks)
 
-    async def prepare(self) -> None:
-        """Find out what the remote can do. Raises `ConfigError` and `SinkUnavailable`."""
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What listings have skipped so far, and why: for the owner."""
+        return tuple(f"{self._where}: {folder} was skipped: {why}" for folder, why in self._skipped.items())
+
+    async def prepare(self, *, to_write: bool = True) -> None:
+        """Find out what the remote can do, and, `to_write`, whether clips would be safe there.
+
+        Raises `ConfigError` and `SinkUnavailable`.
+        """
         try:
             told = await self._keeper.call("operations/fsinfo", {"fs": self._remote})
         except Refused as error:
@@ -160,7 +183,7 @@ class RcloneSink:
             raise told_error from error
         features = told["Features"]
         self._renames = bool(features["Move"])
-        if features["PartialUploads"] and not self._renames:
+        if to_write and features["PartialUploads"] and not self._renames:
             raise ConfigError(f"remote: {self._where} shows what is half-written, and cannot rename: no clip would be safe there")
         # One that lies over another may remember a hash, where only the stored bytes may be asked.
         self._hashes = not features["Overlay"] and "sha256" in told["Hashes"]
@@ -327,8 +350,16 @@ class RcloneSink:
         while folders:
             seen: set[str] = set()
             folder = folders.pop()
-            entries = await self._entries(folder)
-            for entry in entries or await self._second_look(folder, entries):
+            try:
+                entries = await self._entries(folder)
+                entries = entries or await self._second_look(folder, entries)
+            except SinkUnavailable as error:
+                if folder == start or not is_not_ours(error):
+                    raise
+                if len(self._skipped) < MOST_SKIPPED:
+                    self._skipped[folder] = "permission denied"
+                continue
+            for entry in entries:
                 path = str(entry["Path"])
                 if path in seen:  # some remotes hold two objects of one name
                     continue

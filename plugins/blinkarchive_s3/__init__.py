@@ -4,11 +4,17 @@ from collections.abc import Iterable
 
 from blinkarchive import SinkType, hookimpl
 from blinkarchive_s3.options import S3Options
-from blinkarchive_s3.sink import open_s3
+from blinkarchive_s3.sink import open_s3, open_s3_to_read
 
-__all__ = ["S3", "S3Options", "open_s3"]
+__all__ = ["S3", "S3Options", "open_s3", "open_s3_to_read"]
 
-S3 = SinkType(kind="s3", options=S3Options, open=open_s3, help="A bucket of S3, or of a store that speaks like it.")
+S3 = SinkType(
+    kind="s3",
+    options=S3Options,
+    open=open_s3,
+    open_to_read=open_s3_to_read,
+    help="A bucket of S3, or of a store that speaks like it.",
+)
 
 
 @hookimpl

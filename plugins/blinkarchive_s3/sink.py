@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from blinkarchive import ConfigError, Content, Key, Sink, Stored
 from blinkarchive.threads import Steps
 from blinkarchive_s3.options import S3Options
-from blinkarchive_s3.traits import Known
+from blinkarchive_s3.traits import UNPROBED, Known
 
 if TYPE_CHECKING:
     from blinkarchive_s3.store import Limits, Store
@@ -27,15 +27,18 @@ _KNOWN: Known = {}
 
 
 @asynccontextmanager
-async def open_s3(options: S3Options, limits: Limits | None = None, known: Known | None = None) -> AsyncIterator[Sink]:
+async def open_s3(
+    options: S3Options, limits: Limits | None = None, known: Known | None = None, *, probe: bool = True
+) -> AsyncIterator[Sink]:
     """Open a bucket as a sink, and find out what its store can do: once for all that share what is `known`, by default a process.
+    Without `probe` nothing is put there to find out, and the store is trusted with nothing that is not known.
 
     Raises `ConfigError` when boto3 is not installed or the options make no sense, and `SinkUnavailable` when the bucket
     cannot be reached with these credentials. Leaving waits for what still runs in threads, so that nothing is put after it.
     """
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="blinkarchive-s3")
     try:
-        store = await asyncio.wrap_future(pool.submit(_open, options, limits, _KNOWN if known is None else known))
+        store = await asyncio.wrap_future(pool.submit(_open, options, limits, _KNOWN if known is None else known, probe))
         try:
             yield S3Sink(store, pool)
         finally:
@@ -45,7 +48,12 @@ async def open_s3(options: S3Options, limits: Limits | None = None, known: Known
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _open(options: S3Options, limits: Limits | None, known: Known) -> Store:
+def open_s3_to_read(options: S3Options) -> AbstractAsyncContextManager[Sink]:
+    """Open a bucket as a sink with a key that can only read and list. Raises what `open_s3` raises."""
+    return open_s3(options, probe=False)
+
+
+def _open(options: S3Options, limits: Limits | None, known: Known, probe: bool) -> Store:
     """In a thread: importing boto3 and making a client take most of a second."""
     try:
         import boto3  # noqa: F401
@@ -60,7 +68,7 @@ def _open(options: S3Options, limits: Limits | None, known: Known) -> Store:
     client = connect(options, secrets, connections=2 * THREADS)
     store = Store(client, options, Teller(options.bucket, tuple(secrets.values())), limits or Limits())
     try:
-        store.traits = probed(store, known)
+        store.traits = probed(store, known) if probe else known.get(store.place, UNPROBED)
     except BaseException:
         store.close()
         raise

@@ -24,10 +24,14 @@ class Traits:
     checksums: Support = Support.YES
     #: What the owner should know besides.
     remarks: tuple[str, ...] = ()
+    #: Whether this was found out by asking the store.
+    probed: bool = True
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the owner should know, in words."""
+        if not self.probed:
+            return self.remarks
         notes = []
         if self.conditions is not Support.YES:
             notes.append(
@@ -37,6 +41,9 @@ class Traits:
             notes.append("the store checks no SHA-256: every clip is read back after it was put, and for each verification")
         return (*notes, *self.remarks)
 
+
+UNPROBED = Traits(conditions=Support.IGNORED, checksums=Support.IGNORED, probed=False)
+"""What is assumed of a store that was not probed, since nothing may be written there: its hashes are not trusted."""
 
 Known = dict[tuple[str, str, str], Traits]
 """What is known of places: an address, a bucket, a folder."""

@@ -1,17 +1,17 @@
 """Keeps clips in a folder of another machine, over SSH. The SSH library is imported when a sink is opened, not before."""
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from blinkarchive import ConfigError, Introduction, Sink, SinkType, hookimpl
 from blinkarchive_sftp.options import SftpOptions
 
-__all__ = ["SFTP", "SftpOptions", "introduce_sftp", "open_sftp"]
+__all__ = ["SFTP", "SftpOptions", "introduce_sftp", "open_sftp", "open_sftp_to_read"]
 
 
 @asynccontextmanager
-async def open_sftp(options: SftpOptions) -> AsyncIterator[Sink]:
-    """Log in and open the folder as a sink.
+async def open_sftp(options: SftpOptions, *, make: bool = True) -> AsyncIterator[Sink]:
+    """Log in and open the folder as a sink. Without `make` nothing is made or removed there.
 
     Raises `ConfigError` for a secret or key that cannot be read, and where asyncssh is not installed; `SinkUnavailable` when the
     server cannot be reached, is not the one it was, or does not let us in.
@@ -19,8 +19,13 @@ async def open_sftp(options: SftpOptions) -> AsyncIterator[Sink]:
     _require_asyncssh()
     from blinkarchive_sftp.sink import opened
 
-    async with opened(options) as sink:
+    async with opened(options, make=make) as sink:
         yield sink
+
+
+def open_sftp_to_read(options: SftpOptions) -> AbstractAsyncContextManager[Sink]:
+    """Log in and open the folder as a sink, with an account that can only read. Raises what `open_sftp` raises."""
+    return open_sftp(options, make=False)
 
 
 async def introduce_sftp(options: SftpOptions) -> Introduction:
@@ -39,7 +44,12 @@ def _require_asyncssh() -> None:
 
 
 SFTP = SinkType(
-    kind="sftp", options=SftpOptions, open=open_sftp, introduce=introduce_sftp, help="A folder of another machine, over SSH."
+    kind="sftp",
+    options=SftpOptions,
+    open=open_sftp,
+    open_to_read=open_sftp_to_read,
+    introduce=introduce_sftp,
+    help="A folder of another machine, over SSH.",
 )
 
 

@@ -43,8 +43,14 @@ class Folders:
         """Where it is, for people."""
         return self.path(parts).decode()
 
-    async def enter(self, session: Session) -> None:
-        """See that the sink's own folder is there; make it when only its last part is missing. Raises `SinkUnavailable`."""
+    async def enter(self, session: Session, *, make: bool = True) -> None:
+        """See that the sink's own folder is there; with `make`, make it when only its last part is missing.
+
+        Raises `SinkUnavailable`.
+        """
+        if not make:
+            await self.require(session)
+            return
         with session.doing(f"open the folder {self.told(())}"):
             try:
                 found = await session.sftp.stat(self._root)
@@ -92,15 +98,16 @@ class Folders:
             self._see(one)
         return True
 
-    async def refuse_link_to_a_folder(self, session: Session, way: tuple[str, ...]) -> None:
-        """Raise `SinkError` when a link leads to a folder: what is in there can be neither reached nor denied."""
+    async def links_to_a_folder(self, session: Session, way: tuple[str, ...]) -> bool:
+        """Whether a symbolic link leads to a folder, or to where nobody can see."""
         with session.doing(f"see {self.told(way)}"):
             try:
                 found = await session.sftp.stat(self.path(way))
             except MISSING:
-                return
-        if found.type == FILEXFER_TYPE_DIRECTORY:
-            raise SinkError(f"{self._address}: {self.told(way)} is a symbolic link: this sink follows none")
+                return False
+            except asyncssh.SFTPPermissionDenied:
+                return True
+        return found.type == FILEXFER_TYPE_DIRECTORY
 
     async def make(self, session: Session, folders: tuple[str, ...]) -> None:
         """See that these folders are there, and make those that are missing."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
 
-from asyncssh import SFTPName
+from asyncssh import SFTPName, SFTPPermissionDenied
 from asyncssh.constants import FILEXFER_TYPE_DIRECTORY, FILEXFER_TYPE_SYMLINK, FILEXFER_TYPE_UNKNOWN
 
 from blinkarchive import Content, Key, NotFound, SinkError, Stored
@@ -24,19 +24,24 @@ from blinkarchive_sftp.session import Login, Session
 from blinkarchive_sftp.storing import Storing
 from blinkarchive_sftp.telling import MISSING
 
+MOST_SKIPPED = 100
+"""So many skipped paths are named."""
+
 _PATIENCE = 2.0
 """Seconds that closing waits for what is still being tidied up."""
 
 
 @asynccontextmanager
-async def opened(options: SftpOptions) -> AsyncIterator[SftpSink]:
-    """Log in, see that the folder is there, and remove what killed runs left in it. Raises `ConfigError`, `SinkUnavailable`."""
+async def opened(options: SftpOptions, *, make: bool = True) -> AsyncIterator[SftpSink]:
+    """Log in and see that the folder is there. With `make` it is made if need be, and what killed runs left in it is removed.
+
+    Raises `ConfigError`, `SinkUnavailable`."""
     _quieten()
     chores = Chores()
     pool = Pool(Login.of(options).session, options.connections, chores)
     sink = SftpSink(options, pool, chores)
     try:
-        await sink.begin()
+        await sink.begin(make=make)
         yield sink
     finally:
         try:
@@ -55,12 +60,24 @@ class SftpSink:
         self._folders = Folders(options.path, options.address)
         self._drafts = Drafts(self._folders, chores)
         self._storing = Storing(self._folders, self._drafts, options.address)
+        #: What listings skipped, and why: each path once.
+        self._skipped: dict[str, str] = {}
 
-    async def begin(self) -> None:
+    async def begin(self, *, make: bool) -> None:
         """Enter the folder."""
         async with self._pool.session() as session:
-            await self._folders.enter(session)
-            await self._drafts.sweep(session)
+            await self._folders.enter(session, make=make)
+            if make:
+                await self._drafts.sweep(session)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What listings have skipped so far, and why: for the owner."""
+        return tuple(f"{self._address}: {path} was skipped: {why}" for path, why in self._skipped.items())
+
+    def _skip(self, folder: tuple[str, ...], why: str) -> None:
+        if len(self._skipped) < MOST_SKIPPED:
+            self._skipped[self._folders.told(folder)] = why
 
     async def put(self, key: Key, content: Content) -> None:
         """Store a content: see `Sink.put`. What is durable is the file; for its name SFTP has no such promise."""
@@ -93,14 +110,17 @@ class SftpSink:
         waiting = deque([] if any(why_not(part) for part in base) else [base])
         async with self._pool.session() as session:
             while waiting:
-                async for stored in self._visit(session, waiting.pop(), prefix, waiting):
+                folder = waiting.pop()
+                async for stored in self._visit(session, folder, prefix, waiting, asked=folder == base):
                     yield stored
             await self._folders.require(session)  # a disk that went away in the meantime must not look like a short listing
 
     async def _visit(
-        self, session: Session, folder: tuple[str, ...], prefix: str, waiting: deque[tuple[str, ...]]
+        self, session: Session, folder: tuple[str, ...], prefix: str, waiting: deque[tuple[str, ...]], *, asked: bool
     ) -> AsyncIterator[Stored]:
-        """The objects in one folder; its folders are put on the waiting list."""
+        """The objects in one folder; its folders are put on the waiting list. One that may not be read is skipped, unless it was
+        asked for.
+        """
         what = f"list {self._folders.told(folder)}"
         if folder and not await self._folders.is_folder(session, folder):
             return
@@ -112,6 +132,11 @@ class SftpSink:
                         entry = await anext(entries, None)
                     except MISSING:
                         return  # it went while we walked, or the prefix is not that of a folder: no objects there
+                    except SFTPPermissionDenied:
+                        if asked:
+                            raise
+                        self._skip(folder, "permission denied")
+                        return
                 name = None if entry is None else name_of(bytes(entry.filename))  # type: ignore[arg-type]  # bytes, as the path was
                 if entry is None:
                     return
@@ -125,7 +150,8 @@ class SftpSink:
                         waiting.append(inner)
                 elif key.startswith(prefix):
                     if kind == FILEXFER_TYPE_SYMLINK:
-                        await self._folders.refuse_link_to_a_folder(session, inner)
+                        if await self._folders.links_to_a_folder(session, inner):
+                            self._skip(inner, "a symbolic link to a folder: this sink follows none")
                         continue
                     if kind == FILEXFER_TYPE_UNKNOWN or size is None:
                         raise SinkError(f"{self._address}: the server does not tell what {self._folders.told(inner)} is")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from blinkarchive.simulator import World
 from tests.acceptance.conftest import House, Houses, films
-from tests.seaweed import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Seaweed
+from tests.seaweed import ACCESS_KEY_ID, READER_KEY_ID, SECRET_ACCESS_KEY, Seaweed
 from tests.sinks.fake_s3 import ACCESS_KEY_ID as FAKE_ID
 from tests.sinks.fake_s3 import SECRET_ACCESS_KEY as FAKE_SECRET
 from tests.sinks.fake_s3 import Fault, fake_s3
@@ -124,3 +124,15 @@ async def test_doctor_warns_of_what_a_store_cannot(house_of: Houses) -> None:
         assert "does not delete" in told[0][1]
         assert "no conditional puts" in told[1][1]
         assert "read back" in told[2][1]
+
+
+async def test_a_key_that_can_only_read_is_enough_to_verify(house_of: Houses, seaweed: Seaweed) -> None:
+    bucket = seaweed.bucket()
+    async with house_of(world(4)) as house:
+        offsite(house, seaweed.url, bucket, ACCESS_KEY_ID, SECRET_ACCESS_KEY)
+        assert (await house("run")).code == 0
+        house.environment["CLIPS_KEY"] = READER_KEY_ID
+        for more in ((), ("--full",)):
+            ended = await house("verify", "--sink", "offsite", "--json", *more)
+            assert (ended.code, ended.report["sinks"]["offsite"]["sound"]) == (0, 4), ended.err
+        assert (await house("run")).code == 3

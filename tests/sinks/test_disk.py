@@ -57,8 +57,8 @@ def options(folder: Path, min_free: int | str = 0) -> DiskOptions:
     return DiskOptions(path=str(folder), min_free=min_free)
 
 
-async def names(sink: Sink) -> list[str]:
-    return sorted([stored.key async for stored in sink.list()])
+async def names(sink: Sink, prefix: str = "") -> list[str]:
+    return sorted([stored.key async for stored in sink.list(prefix)])
 
 
 async def read(sink: Sink, key: Key) -> bytes:
@@ -554,9 +554,13 @@ async def test_a_symbolic_link_to_a_folder_leads_nowhere(
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).symlink_to(outside)
     async with open_disk(options(folder)) as sink:
-        for call in (sink.put(KEY, make_content(10)), sink.stat(KEY), sink.delete(KEY), read(sink, KEY), names(sink)):
+        for call in (sink.put(KEY, make_content(10)), sink.stat(KEY), sink.delete(KEY), read(sink, KEY), names(sink, f"{name}/")):
             with pytest.raises(SinkError, match="symbolic link"):
                 await call
+        await sink.put(Key("other.mp4"), make_content(10))
+        assert await names(sink) == ["other.mp4"]
+        assert isinstance(sink, DiskSink)
+        assert [note.partition(": ")[0] for note in sink.notes] == [f"{folder / name} was skipped"]
     assert everything_in(outside) == []
 
 

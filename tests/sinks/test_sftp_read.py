@@ -13,6 +13,7 @@ import pytest
 
 from blinkarchive import Content, Key, NotFound, Sink, SinkError, SinkUnavailable
 from blinkarchive_sftp import open_sftp
+from blinkarchive_sftp.sink import SftpSink
 from tests.sinks.odd_server import OddServer
 from tests.sshd import Sshd
 
@@ -83,7 +84,6 @@ async def test_no_link_leads_out_of_the_folder(clips: tuple[Path, Sink]) -> None
         read(sink, "porch/secret.mp4"),
         sink.delete(Key("porch/secret.mp4")),
         sink.put(Key("porch/new.mp4"), content(folder.parent, b"new")),
-        names(sink),
         names(sink, "porch/"),
         sink.stat(Key("file.mp4")),
         read(sink, "file.mp4"),
@@ -92,6 +92,9 @@ async def test_no_link_leads_out_of_the_folder(clips: tuple[Path, Sink]) -> None
         with pytest.raises(SinkError, match="symbolic link"):
             await call
     assert [path.name for path in outside.iterdir()] == ["secret.mp4"]
+    assert await names(sink) == []
+    assert isinstance(sink, SftpSink)
+    assert ["was skipped: a symbolic link" in note for note in sink.notes] == [True]
 
 
 async def test_a_link_to_a_file_is_nothing_that_was_stored(clips: tuple[Path, Sink]) -> None:
@@ -121,7 +124,7 @@ async def test_names_that_no_key_can_have_are_left_out(clips: tuple[Path, Sink])
     assert await names(sink) == ["fine.mp4"]
 
 
-async def test_a_folder_that_may_not_be_listed_is_no_empty_folder(odd: OddServer) -> None:
+async def test_a_folder_that_may_not_be_listed_is_named_and_is_an_error_where_it_was_asked_for(odd: OddServer) -> None:
     (odd.folder / "porch").mkdir()
 
     async def denied(_files: object, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
@@ -131,8 +134,11 @@ async def test_a_folder_that_may_not_be_listed_is_no_empty_folder(odd: OddServer
 
     odd.instead["scandir"] = denied
     async with open_sftp(odd.options()) as sink:
+        assert await names(sink) == []
+        assert isinstance(sink, SftpSink)
+        assert ["porch was skipped: permission denied" in note for note in sink.notes] == [True]
         with pytest.raises(SinkUnavailable, match="permission denied"):
-            await names(sink)
+            await names(sink, "porch/")
 
 
 async def test_a_listing_that_breaks_off_is_an_error_and_no_short_listing(odd: OddServer) -> None:
