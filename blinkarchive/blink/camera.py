@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CELSIUS_OF_ZERO = 32
-KINDS = {Family.CAMERA: "default", Family.OWL: "mini", Family.DOORBELL: "doorbell"}
+KINDS = {Family.CAMERA: "default", Family.OWL: "mini", Family.DOORBELL: "doorbell", Family.OTHER: "unknown"}
 _NIGHT_VISION = ("off", "on", "auto")
 _LARGEST_KEPT = 64 * 1024 * 1024
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from blinkarchive.blink import endpoints, login, wire
 from blinkarchive.blink.attempts import Attempts
+from blinkarchive.blink.clip_list import ClipList
 from blinkarchive.blink.commands import Commands
 from blinkarchive.blink.control import Control
 from blinkarchive.blink.endpoints import Endpoints
@@ -20,6 +21,7 @@ from blinkarchive.blink.http import Deadlines, Http
 from blinkarchive.blink.local_storage import LocalStorage
 from blinkarchive.blink.login import PendingSignIn
 from blinkarchive.blink.memory import Memory
+from blinkarchive.blink.retired import Replaceable
 from blinkarchive.blink.session import Session
 from blinkarchive.blink.tokens import TokenFile, Tokens
 from blinkarchive.clock import Clock
@@ -58,6 +60,9 @@ class Client:
         self._attempts = attempts
         self._clock = clock
         self._commands = Commands(session, clock)
+        self._clips = ClipList(session)
+        self._homescreen = Replaceable("homescreen")
+        self._deletion = Replaceable("deletion of clips")
         #: What can be asked of networks and cameras.
         self.control = Control(session, self._commands)
 
@@ -237,22 +242,32 @@ class Client:
 
     async def homescreen(self) -> wire.Homescreen:
         """All devices of the account."""
-        target = endpoints.homescreen(await self.account_id())
-        return await self._session.get(target, wire.homescreen, what="the list of devices")
+        account = await self.account_id()
+
+        def read(version: int) -> Awaitable[wire.Homescreen]:
+            target = endpoints.homescreen(account, version=version)
+            return self._session.get(target, wire.homescreen, what="the list of devices")
+
+        return await self._homescreen.ask(lambda: read(3), lambda: read(4))
 
     async def media_page(self, since: datetime, page: int) -> wire.MediaPage:
         """One page (from 1) of the clips that changed since a time (aware): newest first, as far as was seen.
 
         The end is a page without items. The list is made anew for each page, so items may come twice, and one may be
-        missed when another is deleted in between.
+        missed when another is deleted in between. Once Blink has retired that list, it is the newer one: of the clips that
+        were recorded since that time.
         """
-        target = endpoints.media_changed(await self.account_id(), since, page)
-        return await self._session.get(target, wire.media_page, what="the list of clips")
+        return await self._clips.page(since, page)
 
     async def delete_media(self, clips: Iterable[int]) -> None:
         """Delete clips of the cloud by their ids, for good. Whether they are gone, the list tells."""
-        target = endpoints.media_delete(await self.account_id())
-        await self._session.post(target, wire.deleted, what="the deletion of clips", json={"media_list": list(clips)})
+        account, json = await self.account_id(), {"media_list": list(clips)}
+
+        def delete(version: int) -> Awaitable[None]:
+            target = endpoints.media_delete(account, version=version)
+            return self._session.post(target, wire.deleted, what="the deletion of clips", json=json)
+
+        await self._deletion.ask(lambda: delete(1), lambda: delete(4))
 
     def media(self, address: str) -> AbstractAsyncContextManager[Body]:
         """The bytes behind an address that a list of clips gave, as they come.

@@ -9,6 +9,7 @@ from blinkarchive.blink import endpoints, wire
 from blinkarchive.blink.commands import Commands
 from blinkarchive.blink.session import Session
 from blinkarchive.blink.wire import Camera, CameraConfig, Family, LiveView, Network, Signals
+from blinkarchive.errors import SourceError
 
 
 class Control:
@@ -58,6 +59,7 @@ class Control:
 
     async def live(self, camera: Camera) -> LiveView:
         """Open a live view. It is for the caller to watch it, and to say when it is over."""
+        _check_family(camera)
         target = endpoints.liveview(await self._account(), camera.network_id, camera.family, camera.id)
         body = {"intent": "liveview", "motion_event_start_time": None}
         what = f"a live view of {_named(camera)}"
@@ -82,7 +84,18 @@ class Control:
         return await self._session.account_id()
 
     async def _base(self, camera: Camera) -> str:
+        _check_family(camera)
         return endpoints.camera(await self._account(), camera.network_id, camera.family, camera.id)
+
+
+def _check_family(camera: Camera) -> None:
+    """Raise `SourceError` for a camera without a known address: an invented one may be another device's."""
+    if camera.family is Family.OTHER:
+        kind = f"of type {camera.type!r}" if camera.type else "of an unknown type"
+        raise SourceError(
+            f"{_named(camera)} is {kind}, which this version of blinkarchive cannot control; its clips are archived. "
+            "See whether there is a newer version"
+        )
 
 
 def _named(camera: Camera) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from blinkarchive.errors import ConfigError, ForeignHost
 from blinkarchive.loopback import is_this_machine
@@ -137,9 +137,9 @@ TOKEN = "/oauth/token"  # noqa: S105  # a path, not a password
 TIER = "/api/v1/users/tier_info"
 
 
-def homescreen(account: int) -> str:
-    """All devices of an account."""
-    return f"/api/v3/accounts/{account}/homescreen"
+def homescreen(account: int, *, version: int = 3) -> str:
+    """All devices of an account. There is version 3, and the newer 4."""
+    return f"/api/v{version}/accounts/{account}/homescreen"
 
 
 def media_changed(account: int, since: datetime, page: int) -> str:
@@ -147,15 +147,24 @@ def media_changed(account: int, since: datetime, page: int) -> str:
 
     The "+" of the zone is escaped: a server that decodes the query as a form would read a bare one as a space.
     """
-    if since.tzinfo is None:
-        raise ValueError(f"a time without a zone: {since!r}")
-    moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"/api/v1/accounts/{account}/media/changed?since={moment}%2B0000&page={page}"
+    return f"/api/v1/accounts/{account}/media/changed?since={_moment(since)}%2B0000&page={page}"
 
 
-def media_delete(account: int) -> str:
-    """Delete clips."""
-    return f"/api/v1/accounts/{account}/media/delete"
+def media(account: int, since: datetime, key: str) -> str:
+    """One page of the clips recorded since a time (aware), in the newer list: the first, or the one with this key."""
+    after = f"&pagination_key={quote(key, safe='')}" if key else ""
+    return f"/api/v4/accounts/{account}/media?start_time={_moment(since)}Z{after}"
+
+
+def _moment(when: datetime) -> str:
+    if when.tzinfo is None:
+        raise ValueError(f"a time without a zone: {when!r}")
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def media_delete(account: int, *, version: int = 1) -> str:
+    """Delete clips. There is version 1, and the newer 4."""
+    return f"/api/v{version}/accounts/{account}/media/delete"
 
 
 def network(network: int) -> str:

@@ -102,7 +102,7 @@ async def clip(client: Client, camera: Camera, modules: Iterable[SyncModule], *,
 
 def _in_the_cloud(client: Client, items: list[MediaItem]) -> Taken:
     """Of clips that have come in meanwhile, the one that was asked for."""
-    item = min(items, key=lambda item: (item.source in _BY_ITSELF, item.created_at))
+    item = min(items, key=lambda item: (item.trigger in _BY_ITSELF, item.created_at))
     return Taken(at=item.created_at, open=lambda: client.media(item.media))
 
 

@@ -28,6 +28,7 @@ Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
 RAW_SHOWN = 4000
+_LONGEST_KEY = 1000
 MOST_MALFORMED = 100
 """How many malformed items of one answer are kept to be looked at; the others are counted."""
 KIB = 1024
@@ -90,6 +91,18 @@ class Complaint(Struct, frozen=True, kw_only=True):
 # Clips
 
 
+class VideoDescription(Struct, frozen=True, kw_only=True):
+    """A description of a clip's video that Blink has generated."""
+
+    full_description: str = ""
+    short_description: str = ""
+
+    @property
+    def text(self) -> str:
+        """The longer one that there is; "" for none."""
+        return self.full_description or self.short_description
+
+
 class MediaItem(Struct, frozen=True, kw_only=True):
     """A clip in the cloud's list."""
 
@@ -105,6 +118,8 @@ class MediaItem(Struct, frozen=True, kw_only=True):
     type: str = ""
     #: What made the camera record: `pir`, `snapshot`, `liveview`, `cv_motion`, `button_press`, … An open set.
     source: str = ""
+    #: The newer list's word for `source`.
+    event_type: str = ""
     #: The camera's type: `catalina`, `owl`, `lotus`, …
     device: str = ""
     device_id: Id | None = None
@@ -117,6 +132,15 @@ class MediaItem(Struct, frozen=True, kw_only=True):
     #: Where its bytes are; "" for an event without video.
     media: str = ""
     thumbnail: str = ""
+    #: What Blink's video analysis says of it, in the newer list alone.
+    ai_vd: VideoDescription = VideoDescription()
+    #: What was recognised: `person`, `vehicle`, … An open set.
+    cv_detection: tuple[str, ...] = ()
+
+    @property
+    def trigger(self) -> str:
+        """What made the camera record, by either list; "" when it is not said."""
+        return self.source or self.event_type
 
     def __post_init__(self) -> None:
         if not 2009 < self.created_at.year < 2100:
@@ -131,6 +155,8 @@ class MediaPage:
     limit: int
     items: tuple[MediaItem, ...]
     malformed: tuple[Unreadable, ...]
+    #: The key of the next page in the newer list; "" when there is none, and in the older list, which goes by numbers.
+    next: str = ""
 
 
 # The system
@@ -144,6 +170,8 @@ class Family(StrEnum):
     OWL = "owls"
     """Minis and wired floodlights: on mains, with or without a sync module."""
     DOORBELL = "doorbells"
+    OTHER = "others"
+    """From a list that this program does not know: it has no address here, so nothing can be asked of it."""
 
 
 class Network(Struct, frozen=True, kw_only=True):
@@ -256,7 +284,7 @@ class Homescreen:
 
     networks: tuple[Network, ...]
     sync_modules: tuple[SyncModule, ...]
-    #: Of all families: battery cameras, Minis, doorbells.
+    #: Of all families: battery cameras, Minis, doorbells, and devices of lists that are not known.
     cameras: tuple[Camera, ...]
     malformed: tuple[Unreadable, ...]
     #: After how many days the cloud deletes a clip by itself; None when it does not say.
@@ -437,47 +465,92 @@ def excerpt(body: bytes) -> str:
 class _Page(Struct, frozen=True, kw_only=True):
     media: list[Raw]
     limit: Any = 0
+    pagination_key: Any = None
 
 
 def media_page(body: bytes) -> MediaPage:
-    """Decode one page of the list of clips. A malformed item spoils nothing but itself."""
+    """Decode one page of the older or the newer list of clips. A malformed item spoils nothing but itself."""
     page = _decode(body, _Page, "media")
     items, malformed = _each(page.media, MediaItem)
     limit = page.limit if isinstance(page.limit, int) and page.limit > 0 else 0
-    return MediaPage(limit=limit, items=tuple(items), malformed=tuple(malformed))
+    return MediaPage(limit=limit, items=tuple(items), malformed=tuple(malformed), next=_key(page.pagination_key))
 
 
-class _Homescreen(Struct, frozen=True, kw_only=True):
-    networks: list[Raw]
-    sync_modules: Raw = Raw(b"[]")
-    cameras: Raw = Raw(b"[]")
-    owls: Raw = Raw(b"[]")
-    doorbells: Raw = Raw(b"[]")
-    video_stats: Raw = Raw(b"{}")
+def _key(value: object) -> str:
+    """The key of a next page; "" for none. What cannot be a key is not taken for the end of a list."""
+    if not value:
+        return ""
+    key = str(value)
+    if isinstance(value, bool) or not isinstance(value, str | int) or len(key) > _LONGEST_KEY or not key.isprintable():
+        raise NotAsPromised("pagination_key is not a key")
+    return key
 
 
 class _VideoStats(Struct, frozen=True, kw_only=True):
     auto_delete_days: int | None = None
 
 
+class _Device(Struct, frozen=True, kw_only=True):
+    """The members that every device has."""
+
+    id: Id
+    network_id: Id
+    name: Annotated[str, Meta(min_length=1)]
+
+
+_CAMERAS = {
+    "cameras": Family.CAMERA,
+    "owls": Family.OWL,
+    "doorbells": Family.DOORBELL,
+    "doorbell_buttons": Family.DOORBELL,
+}
+_OTHER_LISTS = frozenset({"networks", "sync_modules", "sirens", "chimes"})
+
+
 def homescreen(body: bytes) -> Homescreen:
     """Decode the list of all devices."""
-    home = _decode(body, _Homescreen, "networks")
-    networks, malformed = _each(home.networks, Network)
-    modules, bad = _each(_list(home.sync_modules), SyncModule)
+    try:
+        home = msgspec.json.decode(body, type=dict[str, Raw])
+    except _BROKEN as error:
+        raise NotAsPromised(f"an answer without networks ({_reason(error)})") from None
+    if "networks" not in home:
+        raise NotAsPromised("an answer without networks")
+    networks, malformed = _each(_list(home["networks"]), Network)
+    modules, bad = _each(_list(home.get("sync_modules", _NONE)), SyncModule)
     malformed += bad
     cameras: list[Camera] = []
-    for family, raws in ((Family.CAMERA, home.cameras), (Family.OWL, home.owls), (Family.DOORBELL, home.doorbells)):
-        found, bad = _each(_list(raws), Camera)
-        cameras += [msgspec.structs.replace(camera, family=family) for camera in found]
+    for name, family in _CAMERAS.items():
+        found, bad = _each(_list(home.get(name, _NONE)), Camera)
+        known = {camera.id for camera in cameras if camera.family is family}
+        cameras += [msgspec.structs.replace(camera, family=family) for camera in found if camera.id not in known]
         malformed += bad
+    cameras += _others(home, known={camera.id for camera in cameras})
     return Homescreen(
         networks=tuple(networks),
         sync_modules=tuple(modules),
         cameras=tuple(cameras),
         malformed=tuple(malformed),
-        auto_delete_days=_auto_delete_days(home.video_stats),
+        auto_delete_days=_auto_delete_days(home.get("video_stats", Raw(b"{}"))),
     )
+
+
+def _others(home: Mapping[str, Raw], known: set[int]) -> list[Camera]:
+    """The devices of lists that are not known: what has an id, a name and a network. A new family of cameras comes so."""
+    lists = [_list(raw) for name, raw in home.items() if name not in _CAMERAS and name not in _OTHER_LISTS]
+    others: dict[int, Camera] = {}
+    for raw in (raw for raws in lists for raw in raws if _is_device(raw)):
+        camera = msgspec.structs.replace(lenient(raw, Camera), family=Family.OTHER)
+        if camera.id not in known:
+            others[camera.id] = camera
+    return list(others.values())
+
+
+def _is_device(raw: Raw) -> bool:
+    try:
+        msgspec.json.decode(raw, type=_Device)
+    except _BROKEN:
+        return False
+    return True
 
 
 def _auto_delete_days(raw: Raw) -> int | None:
@@ -653,7 +726,11 @@ def _at(seconds: float) -> datetime | None:
         return None
 
 
+_NONE = Raw(b"[]")
+
+
 def _list(raw: Raw) -> list[Raw]:
+    """The items of a list; none for anything else."""
     try:
         return msgspec.json.decode(raw, type=list[Raw])
     except msgspec.ValidationError:

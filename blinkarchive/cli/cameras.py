@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PAGES = 4
 """So many pages of the list of clips are looked at for each camera's newest."""
 
-WORDS = {Family.CAMERA: "battery", Family.OWL: "wired", Family.DOORBELL: "doorbell"}
+WORDS = {Family.CAMERA: "battery", Family.OWL: "wired", Family.DOORBELL: "doorbell", Family.OTHER: "unknown kind"}
 """What people call the families."""
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)

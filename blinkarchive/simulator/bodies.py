@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from blinkarchive.simulator.commands import STAGES, Command
-from blinkarchive.simulator.devices import Camera, Family, Network, SyncModule
+from blinkarchive.simulator.devices import Camera, Network, SyncModule
 from blinkarchive.simulator.plan import ManifestTimes
 from blinkarchive.simulator.stick import LocalClip, Manifest
 from blinkarchive.simulator.world import Account
@@ -30,9 +30,10 @@ def stamp(when: datetime) -> str:
 def homescreen(account: Account, now: datetime) -> Body:
     """The homescreen's body."""
     modules = [module for network in account.networks for module in network.sync_modules]
-    devices: dict[Family, list[Body]] = {"cameras": [], "owls": [], "doorbells": []}
+    devices: dict[str, list[Body]] = {"cameras": [], "owls": [], "doorbells": [], "doorbell_buttons": []}
     for camera in account.cameras:
-        devices[camera.family].append(_device(account, camera, now) | _OF_A_FAMILY[camera.family](camera))
+        device = _device(account, camera, now) | _OF_A_FAMILY[camera.family](camera)
+        devices.setdefault(camera.listed_in or camera.family, []).append(device)
     return {
         "account": {
             "id": account.id,
@@ -42,7 +43,7 @@ def homescreen(account: Account, now: datetime) -> Body:
         },
         "networks": [_network(network, now) for network in account.networks],
         "sync_modules": [_sync_module(module, now) for module in modules],
-        "cameras": devices["cameras"],
+        **devices,
         "sirens": [],
         "chimes": [],
         "video_stats": {
@@ -50,9 +51,6 @@ def homescreen(account: Account, now: datetime) -> Body:
             "auto_delete_days": account.auto_delete_days,
             "auto_delete_day_options": [*AUTO_DELETE_DAYS],
         },
-        "doorbell_buttons": [],
-        "owls": devices["owls"],
-        "doorbells": devices["doorbells"],
         "app_updates": {"message": "OK", "code": 103, "update_available": False, "update_required": False},
         "device_limits": {
             "camera": 10,

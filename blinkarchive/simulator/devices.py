@@ -36,6 +36,8 @@ class Camera:
     pictured_at: datetime = _INSTALLED
     #: What its owner has set, by the cloud's words.
     settings: dict[str, Any] = field(default_factory=dict)
+    #: In which list of the homescreen it stands; "" is that of its family.
+    listed_in: str = ""
 
     @property
     def family(self) -> Family:

@@ -32,6 +32,12 @@ class Gate:
     def __init__(self, world: World) -> None:
         self._world = world
 
+    def older_endpoint(self) -> None:
+        """Raise `Refusal` where the rules say that older endpoints are retired."""
+        status = self._world.rules.older_endpoints
+        if status != "served":
+            raise Refusal(status, UPDATE_REQUIRED if status == 426 else {"message": "Not found"})
+
     def grant(self, request: web.Request) -> Grant:
         """Whose token it is."""
         if self._world.rules.app_versions == "refused" and claims_app_version(request):

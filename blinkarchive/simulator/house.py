@@ -53,6 +53,8 @@ class House:
         """Everything the app's first screen shows."""
         account = self._gate.account_in_path(request)
         client = str(self._gate.grant(request).client_number)
+        if request.match_info["version"] == "v3":
+            self._gate.older_endpoint()
 
         async def usual() -> web.StreamResponse:
             body = bodies.homescreen(account, self._world.clock.now())

@@ -29,6 +29,9 @@ from blinkarchive.simulator.world import Account, CloudClip, World
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
+_NEWER_PAGE = 200
+"""Items on a page of the newer list at the most."""
+
 
 class Media:
     """What the cloud keeps of the cameras' recordings."""
@@ -43,6 +46,7 @@ class Media:
         return [
             web.get(r"/api/{version:v[12]}/accounts/{account}/media/changed", self.changed),
             web.post("/api/v4/accounts/{account}/media", self.newer_list),
+            web.get("/api/v4/accounts/{account}/media/{clip:[0-9]{1,18}}/video/contents", self.film),
             web.get("/api/v4/accounts/{account}/unwatched_media", self.unwatched),
             web.post("/api/v4/accounts/{account}/media/{viewed:mark_as_viewed|mark_all_as_viewed}", self.viewed),
             web.post(r"/api/{version:v[14]}/accounts/{account}/media/delete", self.delete),
@@ -58,6 +62,7 @@ class Media:
     async def changed(self, request: web.Request) -> web.StreamResponse:
         """One page of what changed since a time, as it is at this moment."""
         account = self._gate.account_in_path(request)
+        self._gate.older_endpoint()
         since, page = _since(request.query.get("since", "")), _page(request.query.get("page", "1"))
         self._stir(account, page)
 
@@ -67,18 +72,28 @@ class Media:
         return await answer(request, self._world, Place.LIST, usual, Target(account=account.username, page=page))
 
     async def newer_list(self, request: web.Request) -> web.StreamResponse:
-        """One page of what was recorded between two times, in the newer form: without deleted items, with a key to go on by."""
+        """One page of what was recorded between two times, in the newer form: without deleted items, with a key to go on by.
+
+        The key is the last item of the page before: what comes in meanwhile moves no item to another page.
+        """
         account = self._gate.account_in_path(request)
-        query, limit = request.query, self._world.rules.page_size
+        query, limit = request.query, min(self._world.rules.page_size, _NEWER_PAGE)
         since, until = _since(query.get("start_time", "")), _since(query.get("end_time", "9999-12-31T00:00:00Z"))
-        first = (_page(query.get("pagination_key") or "1") - 1) * limit
+        after = _after(query.get("pagination_key", ""))
+
+        def listed() -> list[CloudClip]:
+            return [clip for clip in account.clips if since <= clip.created_at <= until and not clip.deleted]
+
+        page = sum((clip.created_at, clip.id) >= after for clip in listed()) // limit + 1 if after else 1
+        self._stir(account, page)
 
         async def usual() -> web.StreamResponse:
-            clips = [clip for clip in account.clips if since <= clip.created_at <= until and not clip.deleted]
-            more = {"pagination_key": first // limit + 2} if first + limit < len(clips) else {}
-            return as_json({"media": [newer_item(clip) for clip in clips[first : first + limit]], **more})
+            clips = [clip for clip in listed() if after is None or (clip.created_at, clip.id) < after]
+            more = {"pagination_key": _key(clips[limit - 1])} if limit < len(clips) else {}
+            shown = [newer_item(clip, str(request.url.origin())) for clip in clips[:limit]]
+            return as_json({"media": shown, "moment_gap_time": 30, "smart_video_descriptions": True, **more})
 
-        return await answer(request, self._world, Place.LIST, usual, Target(account=account.username, page=first // limit + 1))
+        return await answer(request, self._world, Place.LIST, usual, Target(account=account.username, page=page))
 
     async def unwatched(self, request: web.Request) -> web.StreamResponse:
         """How many clips nobody has watched."""
@@ -96,6 +111,8 @@ class Media:
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """Delete clips for good. What is not there any more is no error."""
         account = self._gate.account_in_path(request)
+        if request.match_info.get("version") == "v1":
+            self._gate.older_endpoint()
         clips = [_clip(request, account)] if "clip" in request.match_info else await _listed(request, account)
         target = _aim(account, clips[0]) if len(clips) == 1 else Target(account=account.username)
 
@@ -203,10 +220,27 @@ def item(clip: CloudClip) -> dict[str, Any]:
     }
 
 
-def newer_item(clip: CloudClip) -> dict[str, Any]:
-    """A clip as the newer list shows it."""
-    video = {"type": "video"} if clip.video else {"type": "event", "no_media_reason": "no_subscription", "media": None}
-    return item(clip) | {"event_type": clip.source} | video
+def newer_item(clip: CloudClip, host: str) -> dict[str, Any]:
+    """A clip as the newer list shows it: its film has an absolute address."""
+    media = f"{host}{clip.newer_path}" if clip.media_path is None else clip.media_path
+    video = {"type": "video", "media": media}
+    event = {"type": "event", "no_media_reason": "no_subscription", "media": None}
+    found = {"ai_vd": None, "cv_detection": [], **clip.analysis}
+    return item(clip) | {"event_type": clip.source} | (video if clip.video else event) | found
+
+
+def _key(clip: CloudClip) -> str:
+    """The key of the page that begins behind a clip."""
+    return f"{int(clip.created_at.timestamp())}-{clip.id}"
+
+
+def _after(key: str) -> tuple[datetime, int] | None:
+    """The item that a key of the newer list names, as its place in the list; None for no key. Raises `Refusal`: 400."""
+    if not key:
+        return None
+    if not (found := re.fullmatch("([0-9]{1,11})-([0-9]{1,18})", key)):
+        raise Refusal(400, {"message": "Invalid pagination key", "code": 400})
+    return datetime.fromtimestamp(int(found[1]), UTC), int(found[2])
 
 
 def _aim(account: Account, clip: CloudClip) -> Target:

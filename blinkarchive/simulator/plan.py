@@ -75,8 +75,10 @@ class _Described(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Rules(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """How the cloud behaves. A test may change them while it runs."""
 
-    #: Items on a page of the media list.
+    #: Items on a page of the media list; of the newer one (v4), 200 at the most.
     page_size: int = 500
+    #: Whether the older homescreen (v3), media list (v1, v2) and deletion (v1) are served, or retired with this status.
+    older_endpoints: Literal["served", 404, 410, 426] = "served"
     order: Literal["newest-first", "shuffled"] = "newest-first"
     #: In seconds, for tokens given from now on.
     access_token_life: float = 14400.0

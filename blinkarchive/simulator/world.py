@@ -75,6 +75,8 @@ class CloudClip:
     extra: Mapping[str, Any] = field(default_factory=dict)
     #: What the list shows in place of the item: any JSON value. None shows the item.
     instead: Any = None
+    #: What the video analysis has found: members of the item in the newer list alone.
+    analysis: Mapping[str, Any] = field(default_factory=lambda: _NOTHING_MORE)
 
     @property
     def path(self) -> str:
@@ -82,6 +84,11 @@ class CloudClip:
         if self.paths == "v2":
             return f"/api/v2/accounts/{self.account}/media/clip/{self.id}.mp4"
         return f"{self._v3}/{self.id}.mp4"
+
+    @property
+    def newer_path(self) -> str:
+        """Where its film is too, as the newer list says it."""
+        return f"/api/v4/accounts/{self.account}/media/{self.id}/video/contents"
 
     @property
     def thumbnail_path(self) -> str:

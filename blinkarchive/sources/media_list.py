@@ -141,7 +141,7 @@ class MediaList:
             camera_id=None if item.device_id is None else str(item.device_id),
             camera=item.device_name,
             source=SourceName.CLOUD,
-            trigger=item.source,
+            trigger=item.trigger,
             recorded_at=item.created_at,
         )
 

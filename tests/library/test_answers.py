@@ -261,7 +261,8 @@ async def test_a_single_bad_answer_is_an_error_that_says_what_was_asked(
 ) -> None:
     blink, answering = house
     answering.get(f"{HOST}/user", body=body("user"), repeat=True)
-    answering.get(f"{HOST}/api/v3/accounts/2234568/homescreen", **answer)
+    for version in ("v3", "v4"):  # the newer one is read when the older one is retired
+        answering.get(f"{HOST}/api/{version}/accounts/2234568/homescreen", **answer)
     answering.post("https://api.oauth.blink.com/oauth/token", status=503)
     with pytest.raises(SourceError) as failure:
         await blink.start()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from blinkarchive.blink import Auth, Blink, BlinkCamera
+from blinkarchive.blink import Auth, Blink, BlinkCamera, Family, wire
 from blinkarchive.clock import ManualClock
 from blinkarchive.errors import ClipGone, LoginNeeded, ServerTrouble, SourceError
 from blinkarchive.simulator import Running, Simulator, World
@@ -170,6 +170,59 @@ ODD: list[dict[str, Any]] = [
     {"networks": [{"id": 1, "name": None}, {"id": "x"}, {"id": 1, "name": "again"}]},
     {"owls": [{"id": 9, "network_id": 888, "name": ""}], "cameras": [{"id": 9, "network_id": 888, "name": ""}]},
 ]
+
+
+async def test_a_doorbell_among_the_buttons_is_a_doorbell(signing: Signing, world: World) -> None:
+    world.account.second_factor = "none"
+    bell = camera(world, "Bell")
+    bell.listed_in = "doorbell_buttons"
+    async with Blink(auth=signing()) as blink:
+        await blink.start()
+        assert sorted(blink.cameras) == sorted(EVERY_FAMILY)
+        assert blink.cameras["Bell"].camera_type == "doorbell"
+        assert await blink.cameras["Bell"].snap_picture()
+        assert await blink.cameras["Bell"].async_arm(False)
+    assert not bell.enabled
+
+
+async def test_a_device_of_a_list_that_nobody_knows_is_shown_and_not_controlled(
+    signing: Signing, world: World, cloud: Running
+) -> None:
+    world.account.second_factor = "none"
+    camera(world, "Kitchen").listed_in = "hovercrafts"
+    async with Blink(auth=signing()) as blink:
+        await blink.start()
+        assert sorted(blink.cameras) == sorted(EVERY_FAMILY)
+        shown = blink.cameras["Kitchen"]
+        assert (shown.camera_type, shown.product_type, shown.online) == ("unknown", "owl", True)
+        assert shown.image_from_cache
+        assert shown.last_record
+        cloud.log.clear()
+        for ask in (shown.snap_picture, shown.record, shown.get_liveview, shown.read_settings, lambda: shown.async_arm(True)):
+            with pytest.raises(SourceError, match=r"Kitchen.*cannot control; its clips are archived"):
+                await ask()
+    assert not cloud.log, "nothing is sent to an invented address"
+
+
+def test_what_is_a_camera_on_a_homescreen() -> None:
+    device = {"id": 1, "network_id": 9, "name": "A"}
+    body = {
+        "networks": None,
+        "doorbells": [device],
+        "doorbell_buttons": [device | {"type": "lotus"}, device | {"id": 2}, {"id": 3}],
+        "sirens": [device | {"id": 4}],
+        "chimes": [device | {"id": 5}],
+        "subscriptions": [{"plan": "free"}],
+        "sonorans": [device | {"id": 6, "type": "sonoran"}, device, device | {"id": 7, "name": ""}, {"id": 8, "name": "B"}, 5],
+        "devices": {"a": device | {"id": 10}},
+    }
+    home = wire.homescreen(json.dumps(body).encode())
+    assert [(one.id, one.family, one.type) for one in home.cameras] == [
+        (1, Family.DOORBELL, ""),
+        (2, Family.DOORBELL, ""),
+        (6, Family.OTHER, "sonoran"),
+    ]
+    assert (home.networks, [bad.item for bad in home.malformed]) == ((), ["3"])
 
 
 @pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
