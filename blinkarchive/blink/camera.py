@@ -227,7 +227,7 @@ class BlinkCamera:
     @asynccontextmanager
     async def open_image(self) -> AsyncIterator[Body]:
         """Its picture, as it comes. Raises `ClipGone` when it has none."""
-        async with self._client() as client, client.media(_known(self.thumbnail, self, "picture")) as body:
+        async with self._client() as client, client.picture(_known(self.thumbnail, self, "picture")) as body:
             yield body
 
     @asynccontextmanager
@@ -242,7 +242,7 @@ class BlinkCamera:
 
     async def get_thumbnail(self, url: str | None = None) -> Media:
         """Its picture, or the one at an address that Blink gave."""
-        async with self._client() as client, client.media(url or _known(self.thumbnail, self, "picture")) as body:
+        async with self._client() as client, client.picture(url or _known(self.thumbnail, self, "picture")) as body:
             return Media(body=await whole(body))
 
     async def get_video_clip(self, url: str | None = None) -> Media:

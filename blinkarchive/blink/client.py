@@ -219,7 +219,7 @@ class Client:
 
     async def user(self) -> wire.User:
         """The account's owner."""
-        return await self._session.get(endpoints.USER, wire.user, what="the owner")
+        return await self._session.get(endpoints.USER, wire.user, what="the owner", detail=True)
 
     async def notifications(self) -> Mapping[str, bool]:
         """What the owner is told of, by Blink's words."""
@@ -277,3 +277,7 @@ class Client:
         reader to check: a body without a length may end early unnoticed.
         """
         return self._session.media(address)
+
+    def picture(self, address: str) -> AbstractAsyncContextManager[Body]:
+        """The bytes of a picture, as `media`; but its refusals hold up no other requests."""
+        return self._session.media(address, what="the picture", detail=True)

@@ -69,12 +69,12 @@ class Control:
     async def config(self, camera: Camera) -> CameraConfig:
         """A camera's settings."""
         target = f"{await self._base(camera)}/config"
-        return await self._session.get(target, wire.camera_config, what=f"the settings of {_named(camera)}")
+        return await self._session.get(target, wire.camera_config, what=f"the settings of {_named(camera)}", detail=True)
 
     async def signals(self, camera: Camera) -> Signals:
         """How well a camera is heard, and how warm it is there. Cameras with batteries alone are asked."""
         target = f"{await self._base(camera)}/signals"
-        return await self._session.get(target, wire.signals, what=f"the signals of {_named(camera)}")
+        return await self._session.get(target, wire.signals, what=f"the signals of {_named(camera)}", detail=True)
 
     async def network(self, network: int) -> Network:
         """What a network says of itself."""

@@ -30,6 +30,8 @@ class Request:
     #: A form's fields, or the text of a JSON document; at most one of the two.
     form: Sequence[tuple[str, str | Secret]] | None = None
     json: bytes | None = None
+    #: It only adds to what other requests are for: its refusals hold up requests of its own kind, and no others.
+    detail: bool = False
 
     def __post_init__(self) -> None:
         check_target(self.target)

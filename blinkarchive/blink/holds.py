@@ -19,6 +19,9 @@ from blinkarchive.files import Files
 LOGIN = "login"
 """The key of the hold on requests for tokens. All other keys are kinds of requests, in the words of `Request.what`."""
 
+DETAIL = "detail: "
+"""What the key of a kind begins with whose requests are details (`Request.detail`)."""
+
 FIRST = 4.0
 """The pause after a first refusal for which Blink states none, in seconds."""
 
@@ -65,7 +68,7 @@ class Holds:
     """The holds of one account, in a file beside its tokens; without a file, in memory.
 
     Requests for tokens have a hold of their own, since a token in force needs none. A hold on any other kind of request counts
-    for all of them: the limits of a service are those of an account.
+    for all of them: the limits of a service are those of an account. A hold on a detail counts for its own kind alone.
     """
 
     def __init__(self, token_file: Path | None, *, clock: Clock, files: Files | None = None) -> None:
@@ -81,9 +84,13 @@ class Holds:
         hold = self._holds().get(LOGIN)
         return hold if hold is not None and self._left(hold) > 0 else None
 
-    def requests(self) -> Hold | None:
-        """The longest hold on other requests that is in force; None when there is none."""
-        held = [hold for key, hold in self._holds().items() if key != LOGIN and self._left(hold) > 0]
+    def requests(self, kind: str = "") -> Hold | None:
+        """The longest hold in force on other requests, or on those of a kind of details; None when there is none."""
+        held = [
+            hold
+            for key, hold in self._holds().items()
+            if key != LOGIN and (key == kind or not key.startswith(DETAIL)) and self._left(hold) > 0
+        ]
         return max(held, key=lambda hold: hold.until, default=None)
 
     def check_login(self) -> None:
@@ -91,9 +98,9 @@ class Holds:
         if (hold := self.login()) is not None:
             raise self._error(hold)
 
-    async def before_request(self) -> None:
+    async def before_request(self, kind: str = "") -> None:
         """Wait for the end of a short pause. Raise `Throttled` when a longer one is in force: then nothing may be sent."""
-        while (hold := self.requests()) is not None:
+        while (hold := self.requests(kind)) is not None:
             left = self._left(hold)
             if left > SHORT:
                 raise Throttled(f"not sent: Blink asked for a pause ({hold.because})", retry_after=left)

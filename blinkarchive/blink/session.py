@@ -17,7 +17,7 @@ from blinkarchive import __version__
 from blinkarchive.blink import answers, login, wire
 from blinkarchive.blink.endpoints import TIER, Endpoints, Origin, target_on
 from blinkarchive.blink.exchange import Request
-from blinkarchive.blink.holds import LOGIN
+from blinkarchive.blink.holds import DETAIL, LOGIN
 from blinkarchive.blink.http import Http, Incoming
 from blinkarchive.blink.memory import Memory, MemoryChange
 from blinkarchive.blink.tokens import Change, TokenFile, Tokens
@@ -243,10 +243,10 @@ class Session:
 
     # Requests
 
-    async def get(self, target: str, decode: Callable[[bytes], T], *, what: str) -> T:
-        """What the account's server answers to a GET."""
+    async def get(self, target: str, decode: Callable[[bytes], T], *, what: str, detail: bool = False) -> T:
+        """What the account's server answers to a GET. `detail`: its refusals hold up no other requests."""
         tokens = await self.account()
-        return await self._get_from(self._servers.rest(tokens.tier), target, decode, what=what)
+        return await self._get_from(self._servers.rest(tokens.tier), target, decode, what=what, detail=detail)
 
     async def post(self, target: str, decode: Callable[[bytes], T], *, what: str, json: object | None = None) -> T:
         """What the account's server answers to a POST, with a JSON document or without a body."""
@@ -260,8 +260,8 @@ class Session:
         )
         return await self._with_token(request, lambda request: self._read(request, decode))
 
-    async def _get_from(self, origin: Origin, target: str, decode: Callable[[bytes], T], *, what: str) -> T:
-        request = Request(method="GET", origin=origin, target=target, what=what)
+    async def _get_from(self, origin: Origin, target: str, decode: Callable[[bytes], T], *, what: str, detail: bool = False) -> T:
+        request = Request(method="GET", origin=origin, target=target, what=what, detail=detail)
         return await self._with_token(request, lambda request: self._read(request, decode))
 
     async def _read(self, request: Request, decode: Callable[[bytes], T]) -> T:
@@ -295,17 +295,18 @@ class Session:
 
     async def _in_turn(self, request: Request, send: Callable[[Request], Awaitable[T]]) -> T:
         """Send a request unless Blink asked for a pause. Raises `Throttled`, with the pause, when it asks for one."""
-        await self.holds.before_request()
+        kind = f"{DETAIL}{request.what}" if request.detail else request.what
+        await self.holds.before_request(kind)
         try:
             result = await send(request)
         except Throttled as error:
-            raise await self.holds.refused(request.what, error) from error
-        await self.holds.accepted(request.what)
+            raise await self.holds.refused(kind, error) from error
+        await self.holds.accepted(kind)
         return result
 
     @asynccontextmanager
-    async def media(self, address: str, *, what: str = "the clip") -> AsyncIterator[Body]:
-        """The bytes of a clip or a picture, as they come.
+    async def media(self, address: str, *, what: str = "the clip", detail: bool = False) -> AsyncIterator[Body]:
+        """The bytes of a clip or a picture, as they come. `detail`: its refusals hold up no other requests.
 
         `address` is a path on the account's server, or an absolute address there, as Blink's lists give it. Raises
         `ForeignHost` when it leads elsewhere (then nothing was sent), `Forbidden`, `ClipGone`, `BadClip`, or another
@@ -313,7 +314,7 @@ class Session:
         """
         tokens = await self.account()
         origin = self._servers.rest(tokens.tier)
-        request = Request(method="GET", origin=origin, target=target_on(origin, address), what=what)
+        request = Request(method="GET", origin=origin, target=target_on(origin, address), what=what, detail=detail)
         async with AsyncExitStack() as stack:
 
             async def begin(request: Request) -> Incoming:

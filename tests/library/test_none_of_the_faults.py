@@ -160,7 +160,7 @@ async def test_as_many_pages_are_read_as_were_asked_for_and_a_limit_is_said_alou
     ],
 )
 async def test_an_error_of_the_list_is_not_taken_for_its_end(
-    blink: Blink, world: World, tmp_path: Path, fault: str, status: int | None, kind: type[SourceError]
+    blink: Blink, world: World, tmp_path: Path, clock: ManualClock, fault: str, status: int | None, kind: type[SourceError]
 ) -> None:
     """A list that ends at its first error looks complete, and nobody looks for what was behind it."""
     world.rules.page_size = 4
@@ -169,6 +169,7 @@ async def test_an_error_of_the_list_is_not_taken_for_its_end(
         await blink.download_videos(tmp_path, delay=0)
     assert list(tmp_path.iterdir()) == []
     world.faults.clear()
+    clock.advance(3600)  # after several refusals Blink is left alone for minutes
     world.faults.add("list.status", status=502, page=3)
     assert len((await blink.download_videos(tmp_path, delay=0)).files) == 20
 
