@@ -105,7 +105,8 @@ _ANYWHERE = re.compile(
     r"|\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}"
     r"|(?<=\bcode )\d{6}\b|(?<=\bcode is )\d{6}\b|(?<=\bpin )\d{6}\b"
     r"|(?<=://)[^/\s@:]{1,64}:[^/\s@]{1,256}(?=@)"
-    r"|\b[A-Za-z0-9._%+-]{1,64}(?:@|%40)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+\b)",
+    # but for the names of algorithms, which SSH writes alike: aes256-gcm@openssh.com
+    r"|\b[A-Za-z0-9._%+-]{1,64}(?:@(?!openssh\.com\b|libssh\.org\b)|%40)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+\b)",
     re.IGNORECASE,
 )
 
