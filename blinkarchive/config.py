@@ -268,6 +268,8 @@ class AlarmConfig:
     notify: tuple[SecretRef, ...] = ()
     #: Where the address is kept that is called after each good run; None when there is none.
     ping: SecretRef | None = None
+    #: Where the address of an HTTP proxy is kept that `notify` and `ping` use; None: neither uses one.
+    proxy: SecretRef | None = None
     #: How long something is wrong before it is an alarm; a sign-in that is needed is one at once.
     after: timedelta = timedelta(minutes=10)
     #: How often an alarm that stands is told again.
@@ -276,8 +278,8 @@ class AlarmConfig:
     @property
     def in_file(self) -> tuple[str, ...]:
         """The keys whose secrets stand in the config itself, in clear."""
-        kept = {"notify": self.notify, "ping": (self.ping,) if self.ping else ()}
-        return tuple(key for key, refs in kept.items() if any(ref.kind == "inline" for ref in refs))
+        kept = {"notify": self.notify, "ping": (self.ping,), "proxy": (self.proxy,)}
+        return tuple(key for key, refs in kept.items() if any(ref is not None and ref.kind == "inline" for ref in refs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -33,7 +34,7 @@ OURS, THEIRS = "the rclone sink", f"rclone copy --transfers {TRANSFERS}"
 
 def measure(bench: Bench) -> Iterator[Row | Told]:
     try:
-        program = find_program(None)
+        program = asyncio.run(find_program(None))
     except ConfigError as error:
         raise CannotRun(str(error)) from error
     files = servers.filled(bench.scratch / "files", FILES)

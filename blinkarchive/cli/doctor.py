@@ -412,7 +412,12 @@ def _alarm(config: Config) -> Iterator[Check]:
     """Whether there is an address for each who is to be told. Nothing is sent."""
     from blinkarchive.daemon.notify import Notifier, channels
     from blinkarchive.daemon.ping import Ping
+    from blinkarchive.daemon.proxy import read_proxy
 
+    try:
+        read_proxy(config.alarm.proxy)
+    except ConfigError as error:
+        yield Check(what="proxy", verdict=Verdict.FAIL, found=str(error), advice="fix [alarm] proxy")
     try:
         Notifier(config.alarm)
     except ConfigError as error:

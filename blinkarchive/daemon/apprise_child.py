@@ -4,7 +4,7 @@ Apprise takes a second and 46 MB to load nearly two hundred services; writes add
 log; and leaves threads behind that cannot be stopped and hold up the end of the process they are in. Here all of that ends
 with this process.
 
-stdin: one JSON object with `title`, `body`, `kind`, `addresses`, `deadline`.
+stdin: one JSON object with `title`, `body`, `kind`, `addresses`, `deadline`, `proxy`.
 stdout: for each address one line `[index, outcome]`, as soon as it is known.
 """
 
@@ -24,6 +24,7 @@ def main() -> None:
     """Hand over the message that stdin tells of. Ends the process."""
     order = json.load(sys.stdin)
     signal.alarm(int(order["deadline"]) + 1)  # whoever started us may be gone
+    _use_proxy(order["proxy"])
     answers = os.dup(1)
     os.dup2(2, 1)  # what a service prints is no answer of ours
 
@@ -38,6 +39,13 @@ def main() -> None:
     for thread in threads:
         thread.join()
     os._exit(0)
+
+
+def _use_proxy(address: str) -> None:
+    """Have every service use this proxy, or none; and no password of `~/.netrc`."""
+    os.environ["NETRC"] = os.devnull
+    if address:
+        os.environ |= {"http_proxy": address, "https_proxy": address, "no_proxy": "localhost,127.0.0.1,::1"}
 
 
 def outcome(address: str, title: str, body: str, kind: str) -> str:

@@ -12,11 +12,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.util import find_spec
 
 from blinkarchive.config import AlarmConfig
 from blinkarchive.convert import SecretRef
 from blinkarchive.daemon import apprise_child
+from blinkarchive.daemon.proxy import read_proxy
+from blinkarchive.environment import child_environment
 from blinkarchive.errors import BlinkArchiveError, ConfigError
 from blinkarchive.model import Alarm, AlarmChange
 from blinkarchive.secret import Secret, redact
@@ -59,6 +62,9 @@ class Told:
     failure: str = ""
 
 
+_FOR_APPRISE = ("PYTHONPATH", "PYTHONHOME", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "DISPLAY", "WAYLAND_DISPLAY")
+"""What its child process needs of the environment beside the usual: Python, certificates, a desktop."""
+
 Hook = Callable[[Alarm], Awaitable[None]]
 Deliver = Callable[[Message, Sequence[Secret], float], Awaitable[Sequence[str]]]
 """Sends a message to addresses within so many seconds, and gives for each why it failed, or ""."""
@@ -78,7 +84,7 @@ class Notifier:
             raise ConfigError('[alarm] notify needs Apprise: pip install "blinkarchive[notify]"')
         self._channels = channels(config)
         self._hook = hook
-        self._deliver = deliver or by_apprise
+        self._deliver = deliver or partial(by_apprise, proxy=config.proxy)
         self._deadline = deadline
 
     async def send(self, alarms: Sequence[Alarm]) -> tuple[Told, ...]:
@@ -121,6 +127,8 @@ class Notifier:
     async def _delivered(self, text: Message, addresses: Mapping[str, Secret]) -> dict[str, str]:
         try:
             return dict(zip(addresses, await self._deliver(text, [*addresses.values()], self._deadline), strict=True))
+        except BlinkArchiveError as error:
+            return dict.fromkeys(addresses, str(error))
         except Exception as error:  # noqa: BLE001  # an alarm harms nobody; what the error says may hold an address
             return dict.fromkeys(addresses, f"it could not be sent ({type(error).__name__})")
 
@@ -144,8 +152,12 @@ def message(alarms: Sequence[Alarm]) -> Message:
     return Message(title=f"blinkarchive: {redact(title)}", body=redact(body), kind="success" if over else "warning")
 
 
-async def by_apprise(text: Message, addresses: Sequence[Secret], deadline: float) -> list[str]:
-    """Send a message through Apprise, in a process of its own; see `apprise_child` for why. It is gone when this returns."""
+async def by_apprise(text: Message, addresses: Sequence[Secret], deadline: float, *, proxy: SecretRef | None = None) -> list[str]:
+    """Send a message through Apprise, in a process of its own; see `apprise_child` for why. It is gone when this returns.
+
+    It inherits neither secrets nor a proxy of the environment. Raises `ConfigError` when the proxy cannot be read.
+    """
+    through = await asyncio.to_thread(read_proxy, proxy)
     failures = [f"there was no answer within {deadline:g} s"] * len(addresses)
     child = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -153,12 +165,13 @@ async def by_apprise(text: Message, addresses: Sequence[Secret], deadline: float
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        env=child_environment(_FOR_APPRISE),
         start_new_session=True,
     )
     assert child.stdin is not None
     assert child.stdout is not None
     order = {"title": text.title, "body": text.body, "kind": text.kind, "deadline": deadline}
-    order["addresses"] = [address.reveal() for address in addresses]
+    order |= {"addresses": [address.reveal() for address in addresses], "proxy": through.reveal() if through else ""}
     answered = set()
     try:
         async with asyncio.timeout(deadline):

@@ -12,7 +12,9 @@ from yarl import URL
 from blinkarchive.blink.endpoints import own_origin
 from blinkarchive.clock import Clock
 from blinkarchive.convert import SecretRef
+from blinkarchive.daemon.proxy import read_proxy
 from blinkarchive.errors import BlinkArchiveError, ConfigError, Transient
+from blinkarchive.loopback import is_this_machine
 from blinkarchive.retry import retry
 from blinkarchive.secret import Secret
 
@@ -24,8 +26,6 @@ DEADLINE = 10.0
 PAUSE = 5.0
 """How long after a first attempt that failed the second and last one is made, in seconds."""
 
-MOST_REDIRECTS = 3
-
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429})
 
@@ -33,9 +33,10 @@ _PASSING = frozenset({408, 425, 429})
 class Ping:
     """Calls the address. Whatever becomes of it, nobody else has to care: it raises nothing, and ends in time."""
 
-    def __init__(self, ref: SecretRef, *, clock: Clock, deadline: float = DEADLINE) -> None:
-        """`ref` is where the address is kept; it is read for every call."""
+    def __init__(self, ref: SecretRef, *, clock: Clock, proxy: SecretRef | None = None, deadline: float = DEADLINE) -> None:
+        """`ref` is where the address is kept, `proxy` that of an HTTP proxy; both are read for every call."""
         self._ref = ref
+        self._proxy = proxy
         self._clock = clock
         self._deadline = deadline
 
@@ -47,33 +48,32 @@ class Ping:
         """Call the address, once more when that fails in passing, and say whether it answered well. A failure is logged."""
         try:
             url = await asyncio.to_thread(_address, self._ref)
-            await retry(lambda: self._attempt(url), clock=self._clock, pauses=(PAUSE,))
+            proxy = await asyncio.to_thread(read_proxy, self._proxy)
+            await retry(lambda: self._attempt(url, proxy), clock=self._clock, pauses=(PAUSE,))
         except BlinkArchiveError as error:
             log.warning("the ping after a good run failed", extra={"because": str(error)})
             return False
         log.debug("pinged")
         return True
 
-    async def _attempt(self, url: URL) -> None:
-        """Call it once. Raises `Transient`, or `ConfigError` for what another attempt would not help; none shows the address."""
+    async def _attempt(self, url: URL, proxy: Secret | None) -> None:
+        """Call it once. Raises `Transient`, or `ConfigError` for what another attempt would not help; none shows the address.
+
+        A redirect is not followed: it could lead into the local network.
+        """
+        through = None if proxy is None or is_this_machine(url.host or "") else proxy.reveal()
         failure: BlinkArchiveError | None = None
         try:
             async with (
                 asyncio.timeout(self._deadline),
                 aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session,
+                session.get(url, allow_redirects=False, proxy=through) as answer,
             ):
-                for _ in range(MOST_REDIRECTS + 1):
-                    async with session.get(url, allow_redirects=False) as answer:
-                        status, location = answer.status, answer.headers.get("Location", "")
-                    if status not in _REDIRECTS:
-                        break
-                    url = _checked(url.join(URL(location)))
+                status = answer.status
         except TimeoutError:
             failure = Transient(f"no answer within {self._deadline:g} s")
         except (aiohttp.ClientError, OSError) as error:
             failure = Transient(f"no connection ({type(error).__name__})")
-        except ValueError:
-            failure = ConfigError("it leads to what is no address")
         # Not within `except`: the errors of aiohttp hold the address, and ours must not lead to them.
         failure = failure or _failure(status)
         if failure is not None:
@@ -84,7 +84,7 @@ def _failure(status: int) -> BlinkArchiveError | None:
     if 200 <= status < 300:
         return None
     if status in _REDIRECTS:
-        return ConfigError(f"more than {MOST_REDIRECTS} redirects")
+        return ConfigError(f"the answer was a redirect ({status}), which is not followed: write the final address as ping")
     return (Transient if status >= 500 or status in _PASSING else ConfigError)(f"the answer was {status}")
 
 

@@ -137,7 +137,7 @@ class Daemon:
         self._schedule = Schedule(config, clock)
         self._shared = _Shared(lambda: Workshop.opened(config, clock=clock))
         self._notifier = Notifier(config.alarm, hook=registry.alarm)
-        self._ping = Ping(config.alarm.ping, clock=clock) if config.alarm.ping else None
+        self._ping = Ping(config.alarm.ping, clock=clock, proxy=config.alarm.proxy) if config.alarm.ping else None
         #: What may be wrong without an effect on what counts as archived.
         self._optional = {f"sink {name}" for name, sink in config.sinks.items() if not sink.required}
         self._doing: dict[str, _Doing] = {}

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ import aiohttp
 from yarl import URL
 
 from blinkarchive import ConfigError, SinkUnavailable
+from blinkarchive.environment import child_environment
 from blinkarchive.secret import Secret
 from blinkarchive_rclone.saying import Refused, clean
 
@@ -52,6 +53,9 @@ _SETTINGS = (
     "--log-level=NOTICE",
 )
 
+_FOR_RCLONE = ("SSH_AUTH_SOCK", "KRB5CCNAME", "KRB5_CONFIG")
+"""Variables that lead remotes to a sign-in, and hold none themselves."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
@@ -61,6 +65,8 @@ class Command:
     config: Path | None = None
     bwlimit: str | None = None
     password: Secret | None = None
+    #: Names of further variables of the environment that it gets.
+    variables: Sequence[str] = ()
     #: What must not be shown, of whatever it says.
     hidden: tuple[Secret, ...] = ()
 
@@ -83,14 +89,12 @@ class Command:
         ]
 
     def environment(self, user: str, password: str) -> dict[str, str]:
-        """The environment. Of the variables of rclone only those that define remotes pass: another, such as `RCLONE_DRY_RUN`,
-        would have it say that it stored what it did not. Blink's own secrets are none of its business.
+        """The environment: what a program needs, what defines remotes, and what the owner named; the rest may be a secret.
+
+        Another variable of rclone, such as `RCLONE_DRY_RUN`, would have it say that it stored what it did not.
         """
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("RCLONE_", "BLINK")) or name.startswith("RCLONE_CONFIG")
-        }
+        remotes = [name for name in os.environ if name.startswith("RCLONE_CONFIG")]
+        kept = child_environment([*_FOR_RCLONE, *remotes, *self.variables])
         kept |= {"RCLONE_RC_USER": user, "RCLONE_RC_PASS": password}
         if self.password is not None:
             kept["RCLONE_CONFIG_PASS"] = self.password.reveal()

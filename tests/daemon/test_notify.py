@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import logging
 import os
@@ -217,12 +218,14 @@ class Webhook:
 
     def __init__(self) -> None:
         self.heard: list[dict[str, Any]] = []
+        self.authorizations: list[str] = []
         self.port = 0
         self.status = 200
         self.release = asyncio.Event()
 
     async def take(self, request: web.Request) -> web.Response:
         self.heard.append(await request.json())
+        self.authorizations.append(request.headers.get("Authorization", ""))
         if request.path == "/hang":
             await self.release.wait()
         return web.Response(status=500 if request.path == "/broken" else self.status)
@@ -253,6 +256,57 @@ async def test_a_real_message_arrives_as_it_was_written(webhook: Webhook) -> Non
     assert heard["title"] == "blinkarchive: sink nas"
     assert heard["message"] == "its marker is missing\nsince 2026-03-01 08:34 UTC"
     assert heard["type"] == "warning"
+
+
+async def test_neither_a_proxy_of_the_environment_nor_netrc_is_used(
+    webhook: Webhook, monkeypatch: pytest.MonkeyPatch, clean_environment: Path
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://me:{CANARY}@127.0.0.1:1")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    netrc = clean_environment / ".netrc"
+    netrc.write_text(f"machine 127.0.0.1 login me password {CANARY}\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    told = await Notifier(config(webhook.url())).send([RAISED])
+    assert [one.failure for one in told] == [""]
+    assert webhook.authorizations == [""]
+
+
+async def test_a_proxy_of_the_config_is_used_and_one_that_is_none_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    through = inline(f"http://me:{CANARY}@127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    alarm = AlarmConfig(notify=(inline("json://nowhere.example.org/hook"),), proxy=through)
+    assert [one.failure for one in await Notifier(alarm).send([RAISED])] == [""]
+    assert heard[0].startswith(b"POST http://nowhere.example.org/hook ")
+    assert base64.b64encode(f"me:{CANARY}".encode()) in heard[0]
+    server.close()
+    await server.wait_closed()
+    (told,) = await Notifier(AlarmConfig(notify=alarm.notify, proxy=inline(CANARY))).send([RAISED])
+    assert "[alarm] proxy" in told.failure
+    assert CANARY not in told.failure + caplog.text
+
+
+async def test_the_process_that_sends_inherits_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY", "https_proxy", "GITHUB_TOKEN", "BLINK_PASSWORD"):
+        monkeypatch.setenv(name, CANARY)
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    spy, kept = tmp_path / "spy.py", tmp_path / "kept"
+    spy.write_text(f"import os, pathlib; pathlib.Path({str(kept)!r}).write_text(repr(dict(os.environ)))")
+    monkeypatch.setattr(apprise_child, "__file__", str(spy))
+    await by_apprise(message([RAISED]), [Secret("json://x/")], 30)
+    assert CANARY not in kept.read_text()
+    assert "'LC_ALL': 'C.UTF-8'" in kept.read_text()
+    assert "'HOME'" in kept.read_text()
 
 
 async def test_channels_that_fail_or_hang_are_told_apart_and_hold_up_no_other(

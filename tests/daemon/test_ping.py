@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ from blinkarchive import ConfigError
 from blinkarchive.cli.logs import LineFormatter
 from blinkarchive.clock import ManualClock
 from blinkarchive.convert import SecretRef
-from blinkarchive.daemon.ping import MOST_REDIRECTS, PAUSE, Ping
+from blinkarchive.daemon.ping import PAUSE, Ping
 from blinkarchive.secret import Secret
 
 CANARY = "canary-5ecret"
@@ -108,33 +109,18 @@ async def test_nobody_there_is_logged_without_the_address(caplog: pytest.LogCapt
     assert CANARY not in logged(caplog)
 
 
-class TestRedirects:
-    async def test_three_are_followed(self, service: Service) -> None:
-        service.redirects = {"/0": "/1", "/1": service.url("2"), "/2": "3"}
-        assert await ping(service.url("0")).send()
-        assert service.calls == ["GET /0", "GET /1", "GET /2", "GET /3"]
-
-    async def test_a_loop_ends(self, service: Service, caplog: pytest.LogCaptureFixture) -> None:
-        service.redirects = {f"/{CANARY}": f"/{CANARY}"}
-        assert not await ping(service.url()).send()
-        assert len(service.calls) == MOST_REDIRECTS + 1
-        assert "more than 3 redirects" in logged(caplog)
-        assert CANARY not in logged(caplog)
-
-    @pytest.mark.parametrize(
-        "there",
-        [f"http://example.org/{CANARY}", f"file:///{CANARY}", f"ftp://127.0.0.1/{CANARY}", f"https://user:{CANARY}@example.org/",
-         f"http://[{CANARY}/", f"http://127.0.0.1:{CANARY}/"],
-    )  # fmt: skip
-    async def test_none_leads_where_the_address_itself_could_not(
-        self, service: Service, caplog: pytest.LogCaptureFixture, there: str
-    ) -> None:
-        caplog.set_level(1)
-        service.redirects = {"/0": there}
-        assert not await ping(service.url("0")).send()
-        assert service.calls == ["GET /0"]
-        assert "failed" in logged(caplog)
-        assert CANARY not in logged(caplog)
+@pytest.mark.parametrize(
+    "there", ["/1", "http://192.168.1.1/admin?reboot=1", f"https://example.org/{CANARY}", f"http://[{CANARY}/", ""]
+)
+async def test_a_redirect_is_not_followed_wherever_it_leads(
+    service: Service, caplog: pytest.LogCaptureFixture, there: str
+) -> None:
+    caplog.set_level(1)
+    service.redirects = {"/0": there}
+    assert not await ping(service.url("0")).send()
+    assert service.calls == ["GET /0"]
+    assert "the answer was a redirect (302), which is not followed: write the final address as ping" in logged(caplog)
+    assert CANARY not in logged(caplog)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +155,42 @@ async def test_the_proxies_of_the_environment_are_not_used(service: Service, mon
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     assert await ping(service.url()).send()
+
+
+async def test_a_proxy_of_the_config_is_used_with_its_password(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(1)
+    heard: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    address = f"http://me:{CANARY}@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    through = SecretRef(kind="inline", inline=Secret(address))
+    called = Ping(
+        SecretRef(kind="inline", inline=Secret("https://example.org/x")), clock=ManualClock(), proxy=through, deadline=5
+    )
+    assert not await called.send()
+    assert heard[0].startswith(b"CONNECT example.org:443 ")
+    assert base64.b64encode(f"me:{CANARY}".encode()) in heard[0]
+    assert CANARY not in logged(caplog)
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_service_of_this_machine_is_called_without_the_proxy(service: Service) -> None:
+    through = SecretRef(kind="inline", inline=Secret("http://127.0.0.1:1"))
+    assert await Ping(SecretRef(kind="inline", inline=Secret(service.url())), clock=ManualClock(), proxy=through).send()
+
+
+@pytest.mark.parametrize("address", [CANARY, f"ftp://{CANARY}", f"http://{CANARY}:port", "http://", f"socks5://{CANARY}:1"])
+async def test_a_proxy_that_is_none_is_refused_and_not_shown(caplog: pytest.LogCaptureFixture, address: str) -> None:
+    through = SecretRef(kind="inline", inline=Secret(address))
+    assert not await Ping(SecretRef(kind="inline", inline=Secret("https://x/")), clock=ManualClock(), proxy=through).send()
+    assert "is not an address such as http://proxy.example.org:3128" in logged(caplog)
+    assert CANARY not in logged(caplog)
 
 
 async def test_a_stop_goes_through(service: Service) -> None:

@@ -9,7 +9,9 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from blinkarchive_rclone.program import find_program
@@ -17,9 +19,16 @@ from blinkarchive_rclone.program import find_program
 USER, PASSWORD = "keeper", "canary-of-the-server"
 
 
+@cache
+def rclone() -> str:
+    """The rclone that a sink would use by default."""
+    with ThreadPoolExecutor(1) as thread:  # a test's own event loop may be running
+        return str(thread.submit(asyncio.run, find_program(None)).result())
+
+
 def obscured(password: str) -> str:
     """A password in the form that rclone's config wants it."""
-    run = subprocess.run([find_program(None), "obscure", password], capture_output=True, text=True, check=True)
+    run = subprocess.run([rclone(), "obscure", password], capture_output=True, text=True, check=True)
     return run.stdout.strip()
 
 
@@ -30,7 +39,7 @@ class Server:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
-        self._command = [str(find_program(None)), "serve", kind, str(folder), f"--addr=127.0.0.1:{self.port}", *flags]
+        self._command = [rclone(), "serve", kind, str(folder), f"--addr=127.0.0.1:{self.port}", *flags]
         self._log = folder.parent / f"{kind}.log"
         self._process: subprocess.Popen[bytes] | None = None
 

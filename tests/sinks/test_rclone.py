@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from blinkarchive_rclone.keeper import Keeper
 from blinkarchive_rclone.names import draft_name, is_draft
 from blinkarchive_rclone.program import find_program, on_path, packaged
 from blinkarchive_rclone.sink import RcloneSink
-from tests.sinks.rclone_servers import PASSWORD, USER, alive, obscured, proxied, serving
+from tests.sinks.rclone_servers import PASSWORD, USER, alive, obscured, proxied, rclone, serving
 
 KEY = Key("porch/2026/05/clip.mp4")
 SIZE = 300_000
@@ -93,25 +94,87 @@ def script(tmp_path: Path, text: str) -> Path:
 # -- the program
 
 
-def test_without_a_word_it_is_the_one_on_path_else_that_of_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+OLD = "echo rclone v1.60.1-DEV"
+NEW = "echo rclone v1.70.0"
+
+
+async def test_without_a_name_it_is_the_one_on_path_else_that_of_the_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert on_path() is None
-    assert find_program(None) == packaged()
-    mine = script(tmp_path, "exit 1")
-    assert find_program(None) == mine
+    assert await find_program(None) == packaged()
+    mine = script(tmp_path, NEW)
+    assert await find_program(None) == mine
 
 
-def test_where_there_is_none_the_error_says_how_to_get_one() -> None:
+@pytest.mark.parametrize("text", [OLD, "echo something else", "exit 1", "echo"])
+async def test_an_unsuitable_rclone_on_path_gives_way_to_the_packaged_one(
+    options: RcloneOptions, make_content: MakeContent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: Path, text: str
+) -> None:
+    """Debian's rclone is older than what the sink needs."""
+    (bin_folder := tmp_path / "bin").mkdir()
+    old = script(bin_folder, text)
+    monkeypatch.setenv("PATH", f"{bin_folder}:{os.environ['PATH']}")
+    assert on_path() == str(old)
+    assert await find_program(None) == packaged()
+    async with open_rclone(options) as sink:
+        await sink.put(KEY, make_content(SIZE))
+    assert files_in(folder) == [KEY]
+
+
+async def test_where_none_is_suitable_each_is_named_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    old, strange = script(tmp_path, OLD), script(tmp_path / "other", "exit 1")
+    with pytest.raises(ConfigError) as refused:
+        await find_program(None, installed=(lambda: old, lambda: None, lambda: strange))
+    assert f"{old} is rclone 1.60, and 1.70 or newer is needed" in str(refused.value)
+    assert f"{strange} is not rclone" in str(refused.value)
+    assert 'pip install "blinkarchive[rclone]"' in str(refused.value)
+
+
+async def test_a_named_program_is_never_replaced_by_another(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"1\.60, and 1\.70 or newer is needed"):
+        await find_program(script(tmp_path, OLD))
+
+
+async def test_where_there_is_none_the_error_says_how_to_get_one() -> None:
     with pytest.raises(ConfigError, match=r'pip install "blinkarchive\[rclone\]"'):
-        find_program(None, installed=(lambda: None, lambda: None))
+        await find_program(None, installed=(lambda: None, lambda: None))
+
+
+async def test_rclone_inherits_no_secret_of_the_environment(
+    options: RcloneOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY", "https_proxy", "ALARM_URL", "GITHUB_TOKEN", "BLINK_PASSWORD"):
+        monkeypatch.setenv(name, "canary-5ecret")
+    monkeypatch.setenv("RCLONE_CONFIG_OTHER_TYPE", "memory")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    real, kept = rclone(), tmp_path / "kept"
+    spy = script(tmp_path, f'env >> "{kept}"; exec {real} "$@"')
+    async with open_rclone(replace(options, program=spy)):
+        assert "canary-5ecret" not in kept.read_text()
+        assert "RCLONE_CONFIG_OTHER_TYPE=memory" in kept.read_text()
+        assert "LC_ALL=C.UTF-8" in kept.read_text()
+        assert "RCLONE_RC_PASS=" in kept.read_text()
+    async with open_rclone(replace(options, program=spy, environment=("https_proxy", "NOT_SET"))):
+        assert kept.read_text().count("canary-5ecret") == 1
+        assert "https_proxy=canary-5ecret" in kept.read_text()
+
+
+@pytest.mark.parametrize("name", ["RCLONE_DRY_RUN", "", "A=B", "A B", "A" * 101])
+async def test_a_name_that_cannot_be_passed_on_is_refused(options: RcloneOptions, name: str) -> None:
+    with pytest.raises(ConfigError, match="names of variables"):
+        async with open_rclone(replace(options, environment=(name,))):
+            pass
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("echo rclone v1.60.1-DEV", "1.60, and 1.70 or newer is needed"),
-        ("echo something else", "is no rclone"),
-        ("exit 3", "is no rclone"),
+        ("echo something else", "is not rclone"),
+        ("exit 3", "is not rclone"),
     ],
 )
 async def test_a_program_that_will_not_do_is_refused(options: RcloneOptions, tmp_path: Path, text: str, words: str) -> None:
@@ -155,9 +218,9 @@ async def test_a_folder_that_does_not_exist_is_not_made(folder: Path, config: Pa
 
 async def test_an_encrypted_config_is_opened_with_its_password(tmp_path: Path, folder: Path, config: Path) -> None:
     config.write_text(f"[mine]\ntype = alias\nremote = {folder}\n")
-    rclone, env = find_program(None), {**os.environ, "RCLONE_CONFIG": str(config)}
+    program, env = rclone(), {**os.environ, "RCLONE_CONFIG": str(config)}
     subprocess.run(
-        [rclone, "config", "encryption", "set", "--password-command", "echo right-password"],
+        [program, "config", "encryption", "set", "--password-command", "echo right-password"],
         env=env,
         check=True,
         capture_output=True,
@@ -459,7 +522,7 @@ async def test_one_that_hangs_does_not_hold_up_the_end(options: RcloneOptions) -
 
 async def test_a_start_that_is_cut_short_leaves_no_process(tmp_path: Path, options: RcloneOptions) -> None:
     pids = tmp_path / "pids"
-    real = find_program(None)
+    real = rclone()
     mute = script(tmp_path, f'[ "$1" = version ] && exec {real} version\necho $$ >> {pids}\nexec sleep 60')
 
     async def start() -> None:

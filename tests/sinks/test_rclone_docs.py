@@ -13,11 +13,12 @@ PAGE = (Path(__file__).parents[2] / "docs" / "rclone.md").read_text()
 
 def test_the_table_of_options_is_that_of_the_code() -> None:
     info = next(one for one in Registry.load(["rclone"]).plugins() if one.name == "rclone")
-    told = re.findall(r"^\| `(\w+)` \| ([\w ]+) \| ([\w` ]+) \| (.*) \|$", PAGE, re.MULTILINE)
+    told = re.findall(r"^\| `(\w+)` \| ([\w ]+) \| ([\w`\[\] ]+) \| (.*) \|$", PAGE, re.MULTILINE)
     words = {
         "str": "text",
         "str | None": "text",
         "int": "whole number",
+        "tuple[str, ...]": "list of texts",
         "pathlib.Path | None": "path",
         "blinkarchive.convert.SecretRef | None": "secret",
     }

@@ -37,7 +37,8 @@ WORDS = {
     },
     "Service": {
         "CapabilityBoundingSet", "ConfigurationDirectory", "ConfigurationDirectoryMode", "EnvironmentFile", "ExecReload",
-        "ExecStart", "Group", "LoadCredential", "LockPersonality", "MemoryDenyWriteExecute", "MemoryHigh", "MemoryMax",
+        "ExecStart", "Group", "LimitCORE", "LoadCredential", "LockPersonality", "MemoryDenyWriteExecute", "MemoryHigh",
+        "MemoryMax",
         "NoNewPrivileges", "PrivateDevices", "PrivateTmp", "ProcSubset", "ProtectClock", "ProtectControlGroups", "ProtectHome",
         "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables", "ProtectProc",
         "ProtectSystem", "ReadWritePaths", "RemoveIPC", "Restart", "RestartPreventExitStatus", "RestartSec",
@@ -168,6 +169,10 @@ class TestUnits:
         assert service["Type"] == ["notify"]
         assert service["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
         assert service["WatchdogSec"]
+
+    @pytest.mark.parametrize("name", ["blinkarchive.service", "blinkarchive-run.service"])
+    def test_a_crash_writes_no_secret_to_a_disk(self, name: str) -> None:
+        assert shipped(name)["Service"]["LimitCORE"] == ["0"]
 
     def test_both_services_are_as_confined(self) -> None:
         day, once = (shipped(name)["Service"] for name in ("blinkarchive.service", "blinkarchive-run.service"))
