@@ -48,6 +48,11 @@ _BY_STATUS: dict[int, type[SourceError]] = {
     426: UpdateRequired,
     429: Throttled,
 }
+#: What the owner can do, in place of words that name another program ("An app update is required") or none ("Not Acceptable").
+_NEXT_STEP: dict[type[SourceError], str] = {
+    ClientRefused: "Blink's edge server refuses this client. Update blinkarchive, or wait for a version that Blink accepts",
+    UpdateRequired: "Blink no longer serves this version of blinkarchive. Update blinkarchive; the Blink app needs no update",
+}
 #: Where a clip's bytes were asked for.
 _BY_STATUS_OF_MEDIA: dict[int, type[SourceError]] = {403: Forbidden, 404: ClipGone, 410: ClipGone}
 
@@ -66,7 +71,7 @@ def refusal(answer: Answer, *, what: str, now: datetime, media: bool = False, be
     """The error that an answer stands for; `because` says what is wrong with one that came with a good status."""
     complaint = wire.complaint(answer.body)
     kind = _kind(answer.status, complaint.code, media=media)
-    said = complaint.text or because or ("" if complaint.code else _excerpt(answer))
+    said = _NEXT_STEP.get(kind) or complaint.text or _web_page(answer) or because or ("" if complaint.code else _excerpt(answer))
     numbers = f"HTTP {answer.status}" + (f", code {complaint.code}" if complaint.code is not None else "")
     return kind(
         f"{what}: {said} ({numbers})" if said else f"{what}: {numbers}",
@@ -90,8 +95,21 @@ def _kind(status: int, code: int | None, *, media: bool) -> type[SourceError]:
     return SourceError
 
 
+def _web_page(answer: Answer) -> str:
+    """That a web page came, by its title, and what may be the reason; "" for another body."""
+    if answer.type != "text/html" and not answer.body[:200].lstrip().lower().startswith((b"<html", b"<!doctype html")):
+        return ""
+    title = wire.page_title(answer.body)
+    page = f'a web page came instead of an answer ("{title}")' if title else "a web page came instead of an answer"
+    if answer.status >= 500:
+        return page
+    if answer.status < 400:
+        return f"{page}; a proxy or a sign-in page of this network may be in between"
+    return f"{page}; Blink's edge server may refuse this network for some time: wait an hour before the next try"
+
+
 def _excerpt(answer: Answer) -> str:
-    """The beginning of a body that is not JSON: often a page for people that says what is wrong."""
+    """The beginning of a body that is not JSON: often a text for people that says what is wrong."""
     return wire.excerpt(answer.body) if answer.type.startswith("text/") else ""
 
 

@@ -289,4 +289,5 @@ def told(error: Exception, what: str) -> SourceError:
     """
     kind, words = next((ours, words) for foreign, ours, words in TRANSLATIONS if isinstance(error, foreign))
     detail = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
-    return kind(f"{what}: {words} ({redact(': '.join(filter(None, (type(error).__name__, detail)))[:200])})")
+    shown = " ".join(": ".join(filter(None, (type(error).__name__, detail))).split())
+    return kind(f"{what}: {words} ({redact(shown)[:200]})")

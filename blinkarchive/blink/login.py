@@ -21,6 +21,7 @@ from blinkarchive.blink.endpoints import Endpoints, Origin
 from blinkarchive.blink.exchange import MAX_HOPS, REDIRECTS, Answer, Flow, Request
 from blinkarchive.blink.sign_in_page import csrf_token
 from blinkarchive.errors import (
+    ClientRefused,
     LoginLimit,
     ServerTrouble,
     SourceError,
@@ -121,7 +122,7 @@ def send_code(pending: PendingSignIn, code: Secret, *, now: datetime) -> Flow[wi
     answer = yield from talk.post(endpoints.VERIFY, form, what="the sign-in code")
     if answer.status not in (200, 201):
         error = talk.refusal(answer, "the sign-in code")
-        if answer.status in (400, 412) and not _without_cookies(answer) and not isinstance(error, LoginLimit):
+        if answer.status in (400, 412) and not _without_cookies(answer) and not isinstance(error, (LoginLimit, ClientRefused)):
             raise WrongCode(f"Blink refused the sign-in code ({error})", status=answer.status, code=error.code)
         raise error
     return (yield from _tokens(talk, pending.verifier, pending.hardware_id))
@@ -149,6 +150,8 @@ def refresh(servers: Endpoints, token: Secret, *, client_id: str, hardware_id: s
         # The token is as good as it was: a pause is all that is asked for, and no other sign-in.
         raise Throttled(str(error), status=error.status, code=error.code, retry_after=error.retry_after) from error
     except SourceError as error:
+        if isinstance(error, ClientRefused):  # the client, and not the token
+            raise
         if answer.status == 401 or (answer.status == 400 and wire.complaint(answer.body).error == "invalid_grant"):
             because = f"Blink no longer accepts the saved sign-in ({error})"
             raise TokenRevoked(because, status=answer.status, code=error.code) from error
@@ -246,6 +249,12 @@ class _Conversation:
     def refusal(self, answer: Answer, what: str, because: str = "") -> SourceError:
         """What an answer stands for at sign-in: the limit is on sign-ins, and no token can be at fault."""
         error = answers.refusal(answer, what=what, now=self.now, because=because)
+        if wire.complaint(answer.body).error == "invalid_client":
+            return ClientRefused(
+                f"{what}: Blink no longer accepts this version of blinkarchive as a client. Update blinkarchive "
+                f"(HTTP {answer.status}, invalid_client)",
+                status=answer.status,
+            )
         if (isinstance(error, Throttled) and answer.status == 429) or "login limit" in str(error).lower():
             return LoginLimit(str(error), status=error.status, code=error.code, retry_after=error.retry_after)
         if _without_cookies(answer) or isinstance(error, Unauthorized):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from html import unescape
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -28,11 +29,14 @@ Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
 RAW_SHOWN = 4000
+_LONGEST_WORDS = 200
+_PAGE_HEAD = 4096
 _LONGEST_KEY = 1000
 MOST_MALFORMED = 100
 """How many malformed items of one answer are kept to be looked at; the others are counted."""
 KIB = 1024
 
+_TITLE = re.compile(r"<title[^>]{0,100}>([^<]{1,500})", re.IGNORECASE)
 _STAMP = re.compile(r"(?:[?&]ts=|\A)(\d{9,14})(?:&|\Z)")
 _NAMED = re.compile(r"_(\d{4})_(\d\d)_(\d\d)__(\d\d)_(\d\d)(?:_(\d\d))?(?:[AP]M)?(?:\.jpg)?\Z")
 _MILLIS = 10**11
@@ -84,8 +88,8 @@ class Complaint(Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """The words in it, without secrets, at most 200 characters; "" when there are none."""
-        return redact(self.message or self.error_description or self.error or "")[:200]
+        """The words in it, on one line, without secrets, at most 200 characters; "" when there are none."""
+        return _words(self.message or self.error_description or self.error or "")
 
 
 # Clips
@@ -458,8 +462,18 @@ def complaint(body: bytes) -> Complaint:
 
 
 def excerpt(body: bytes) -> str:
-    """The first 200 bytes of a body that nobody asked for, for a person to read, secrets removed."""
-    return redact(body[:200].decode("utf-8", "replace"))
+    """The beginning of a body that nobody asked for, as `Complaint.text`."""
+    return _words(body[:_PAGE_HEAD].decode("utf-8", "replace"))
+
+
+def page_title(body: bytes) -> str:
+    """The title of a web page, as `Complaint.text`; "" when it has none."""
+    found = _TITLE.search(body[:_PAGE_HEAD].decode("utf-8", "replace"))
+    return _words(unescape(found[1])) if found else ""
+
+
+def _words(text: str) -> str:
+    return redact(" ".join(text[:_PAGE_HEAD].split()))[:_LONGEST_WORDS]
 
 
 class _Page(Struct, frozen=True, kw_only=True):

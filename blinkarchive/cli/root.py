@@ -17,7 +17,7 @@ from blinkarchive.cli.exits import Exit, exit_for
 from blinkarchive.cli.session import shared_options
 from blinkarchive.cli.signals import interruptible
 from blinkarchive.cli.words import flush, talk, to_nowhere
-from blinkarchive.errors import is_ours, leaves
+from blinkarchive.errors import ConfigError, is_ours, leaves
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,10 @@ def _ended(argv: Sequence[str]) -> int:
 
 def _told(error: BaseException) -> str:
     if is_ours(error):
-        return "\n".join([f"Error: {error}", *getattr(error, "__notes__", ())])
+        words = str(error)
+        if not isinstance(error, ConfigError):  # those have a line for each finding; others may hold the words of a server
+            words = " ".join(filter(None, map(str.strip, words.splitlines())))
+        return "\n".join([f"Error: {words}", *getattr(error, "__notes__", ())])
     return f"Error: blinkarchive met a fault of its own ({type(error).__name__}: {error}); the same with -vv shows where."
 
 

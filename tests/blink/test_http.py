@@ -203,12 +203,78 @@ async def test_an_answer_to_a_clip_means(reply: Reply, kind: type[SourceError], 
 
 
 async def test_what_came_in_a_clips_place_is_shown_without_its_secrets(signed_in: Client, cloud: Cloud) -> None:
-    page = b"<html>" + b"Sorry owner@example.org, token=abc123 " + b"x" * 500
-    cloud.routes[CLIP] = Reply(body=page, headers=(("Content-Type", "text/html"),))
+    text = b"Sorry owner@example.org,\ntoken=abc123 " + b"x" * 500
+    cloud.routes[CLIP] = Reply(body=text, headers=(("Content-Type", "text/plain"),))
 
-    with pytest.raises(BadClip, match=r"it is text/html, not a clip: '<html>Sorry \*\*\*, token=\*\*\* x+'") as caught:
+    with pytest.raises(BadClip, match=r"it is text/plain, not a clip: 'Sorry \*\*\*, token=\*\*\* x+'") as caught:
         await fetch(signed_in)
     assert len(str(caught.value)) < 400
+
+
+CLOUDFLARE = b"""<!DOCTYPE html>\n<html>\n<title>Attention Required! &#124;\n Cloudflare owner@example.org</title>
+<style>body{margin:0}</style><body><h1>Sorry, you have been blocked</h1><p>token=abc123</p></body></html>"""
+TITLE = '("Attention Required! | Cloudflare ***")'
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [(200, "a sign-in page of this network"), (403, "wait an hour"), (404, "wait an hour"), (502, "")],
+)
+@pytest.mark.parametrize("type", ["text/html; charset=utf-8", "application/json"])
+async def test_of_a_web_page_an_error_shows_the_title_and_a_next_step(
+    signed_in: Client, cloud: Cloud, status: int, advice: str, type: str
+) -> None:
+    await signed_in.account_id()
+    cloud.routes[CHANGED] = cloud.routes[CLIP] = Reply(status=status, body=CLOUDFLARE, headers=(("Content-Type", type),))
+    for call in (listing(signed_in), fetch(signed_in)):
+        with pytest.raises(SourceError) as caught:
+            await call
+        shown = str(caught.value)
+        assert f"a web page came instead of an answer {TITLE}" in shown
+        assert advice in shown
+        assert f"(HTTP {status})" in shown
+        assert "<" not in shown
+        assert "\n" not in shown
+
+
+async def test_a_web_page_without_a_title_is_told_as_one(signed_in: Client, cloud: Cloud) -> None:
+    await signed_in.account_id()
+    cloud.routes[CHANGED] = Reply(status=502, body=b"  <HTML><title " + b"<title " * 100_000)
+    with pytest.raises(ServerTrouble, match=r"^the list of clips: a web page came instead of an answer \(HTTP 502\)$"):
+        await listing(signed_in)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (426, {"message": "An app update is required"}, UpdateRequired),
+        (200, {"message": "An app update is required", "code": 105}, UpdateRequired),
+        (406, {"message": "Not Acceptable"}, ClientRefused),
+        (406, CLOUDFLARE, ClientRefused),
+    ],
+)
+async def test_a_client_that_is_refused_is_told_to_update_itself_and_not_the_app(
+    signed_in: Client, cloud: Cloud, status: int, body: object, kind: type[SourceError]
+) -> None:
+    await signed_in.account_id()
+    cloud.routes["*"] = Reply(status=status, body=body) if isinstance(body, bytes) else as_json(body, status)
+    del cloud.routes[CHANGED]
+    with pytest.raises(kind) as caught:
+        await listing(signed_in)
+    assert "Update blinkarchive" in str(caught.value)
+    assert "An app update" not in str(caught.value)
+    assert "<" not in str(caught.value)
+
+
+async def test_the_words_of_a_server_are_one_line(signed_in: Client, cloud: Cloud) -> None:
+    await signed_in.account_id()
+    cloud.routes[CHANGED] = as_json({"message": "first\r\n\tsecond\u2028third\x85\x1b[31mfourth\u202e " + "x" * 500}, 400)
+    with pytest.raises(SourceError) as caught:
+        await listing(signed_in)
+    shown = str(caught.value)
+    assert shown.isprintable()
+    assert "first second" in shown
+    assert len(shown) < 300
 
 
 CUT: dict[str, Reply] = {

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import pytest
@@ -269,6 +269,23 @@ def test_a_refusal_means_the_same_at_each_step_after_the_code(step: int, said: A
         talk(login.send_code(pending(), Secret("1"), now=NOW), [*(VERIFIED, TO_THE_APP)[:step], said])
 
     assert type(caught.value) is kind
+
+
+NO_SUCH_CLIENT = {"error": "invalid_client", "error_description": "No such\nclient"}
+
+
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_client_that_blink_does_not_know_is_told_to_update(status: int) -> None:
+    said = answer(status, NO_SUCH_CLIENT)
+    flows: list[tuple[Any, list[Answer]]] = [
+        (signing_in(), [*START, LET_IN, TO_THE_APP, said]),
+        (login.send_code(pending(), Secret("1"), now=NOW), [said]),
+        (refreshing(), [said]),
+    ]
+    for flow, answers in flows:
+        with pytest.raises(ClientRefused, match="Update blinkarchive") as caught:
+            talk(flow, answers)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("said", "kind"), [one for one in REFUSALS if one[0].status != 401])

@@ -149,6 +149,31 @@ def test_a_prompt_is_interrupted_by_either_signal_and_ends_with_130() -> None:
         assert (done.returncode, done.stderr.strip()) == (130, "Stopped.")
 
 
+def test_an_error_of_many_lines_is_one_line() -> None:
+    failing = """
+        import sys
+        import click
+        from blinkarchive.cli import main, root
+        from blinkarchive.cli.session import Verb
+        from blinkarchive.errors import SinkError
+
+        @click.command(cls=Verb, name="list")
+        def verb(**_):
+            error = SinkError("sink away: first\\n\\n   second\\nthird")
+            error.add_note("Try again later.")
+            raise error
+
+        class Group(type(root.blinkarchive)):
+            def get_command(self, ctx, name):
+                return verb
+
+        root.blinkarchive.__class__ = Group
+        sys.exit(main(["list"]))
+    """
+    done = subprocess.run(script(failing), capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr.splitlines()) == (1, ["Error: sink away: first second third", "Try again later."])
+
+
 MANY = """
     import sys
     import click
