@@ -89,15 +89,23 @@ class SyncModules:
         home = await self._homescreen()
         listed: asyncio.Queue[tuple[Batch, SourceError | None]] = asyncio.Queue()
         troubles: list[SourceError] = []
+        left = False
         async with asyncio.TaskGroup() as listing:
-            for module in home.sync_modules:
-                listing.create_task(self._list(module, home, listed))
-            for _ in home.sync_modules:
+            tasks = [listing.create_task(self._list(module, home, listed)) for module in home.sync_modules]
+            for _ in tasks:
                 batch, trouble = await listed.get()
                 if trouble is not None:
                     troubles.append(trouble)
                 if batch.part is not None:
-                    yield batch
+                    try:
+                        yield batch
+                    except GeneratorExit:  # the group would make another error of it
+                        left = True
+                        break
+            for task in tasks:
+                task.cancel()
+        if left:
+            return
         for trouble in troubles:
             if isinstance(trouble, (LoginNeeded, Refused)):
                 raise trouble
