@@ -158,6 +158,10 @@ class AccountConfig:
     api_url: str | None = field(default=None, metadata={"check": _server})
     #: Another server for the sign-in; None for Blink's own.
     oauth_url: str | None = field(default=None, metadata={"check": _server})
+    #: Certificates of authorities, in PEM form: Blink's servers are trusted by these, in place of the system's.
+    ca_file: Path | None = None
+    #: Whether a clip is fetched from another https host where Blink's address of it leads there; nothing secret is sent to it.
+    other_hosts: bool = True
 
     @property
     def password_in_file(self) -> bool:

@@ -7,13 +7,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from blinkarchive.blink import endpoints, login, wire
+from blinkarchive.blink import endpoints, login, media, wire
 from blinkarchive.blink.attempts import Attempts
 from blinkarchive.blink.clip_list import ClipList
 from blinkarchive.blink.commands import Commands
 from blinkarchive.blink.control import Control
+from blinkarchive.blink.elsewhere import Elsewhere
 from blinkarchive.blink.endpoints import Endpoints
 from blinkarchive.blink.exchange import Flow
 from blinkarchive.blink.holds import LOGIN
@@ -78,16 +79,27 @@ class Client:
         on_refresh: Callable[[Tokens], None] | None = None,
         deadlines: Deadlines | None = None,
         ca_file: Path | None = None,
+        elsewhere: Elsewhere | Literal["default"] | None = "default",
         clock: Clock | None = None,
         files: Files | None = None,
     ) -> AsyncIterator[Client]:
         """The account whose tokens are kept in a file, or in a `Memory` alone; nothing is sent yet.
 
         A `session` that is given stays the giver's; without one, one is made and closed. `before_request` is awaited before each
-        request. `on_refresh` is called with new tokens, after they were saved.
+        request. `on_refresh` is called with new tokens, after they were saved. `ca_file` names the
+        authorities that Blink's servers are trusted by, in place of the system's. `elsewhere` decides about clips on other
+        servers; with None, none is fetched there.
         """
         servers, clock = servers or Endpoints(), clock or Clock()
-        http = Http(servers, session=session, deadlines=deadlines, before_request=before_request, ca_file=ca_file, clock=clock)
+        http = Http(
+            servers,
+            session=session,
+            deadlines=deadlines,
+            before_request=before_request,
+            ca_file=ca_file,
+            elsewhere=Elsewhere(ca_file=ca_file) if elsewhere == "default" else elsewhere,
+            clock=clock,
+        )
         kept = tokens if isinstance(tokens, Memory) else TokenFile(tokens, files=files)
         attempts = tokens if isinstance(tokens, Memory) else Attempts(tokens, clock=clock, files=files)
         async with http, Session(http, servers, kept, clock=clock, on_refresh=on_refresh) as signed_in:
@@ -272,12 +284,13 @@ class Client:
     def media(self, address: str) -> AbstractAsyncContextManager[Body]:
         """The bytes behind an address that a list of clips gave, as they come.
 
-        Raises `ForeignHost` for an address that is not on the account's server (nothing is sent), `Forbidden`, `ClipGone`,
+        An address on another server than the account's is asked without credentials. Raises `ForeignHost` for one that may not be
+        asked at all (nothing is sent), `Forbidden`, `ClipGone`,
         `BadClip`, or another `SourceError`, on entering or while reading. That the bytes are a whole clip is for the
         reader to check: a body without a length may end early unnoticed.
         """
-        return self._session.media(address)
+        return media.media(self._session, address)
 
     def picture(self, address: str) -> AbstractAsyncContextManager[Body]:
         """The bytes of a picture, as `media`; but its refusals hold up no other requests."""
-        return self._session.media(address, what="the picture", detail=True)
+        return media.media(self._session, address, what="the picture", detail=True)

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from blinkarchive.blink import private
-from blinkarchive.blink.endpoints import Endpoints
+from blinkarchive.blink.endpoints import Endpoints, is_tier
 from blinkarchive.blink.login import CLIENT_ID
 from blinkarchive.blink.tokens import Tokens, new_hardware_id
 from blinkarchive.blink.wire import NotAsPromised, lenient
@@ -54,7 +54,7 @@ def tokens_in(credentials: Credentials | bytes, *, servers: Endpoints, now: date
         hardware_id=device_in(found.hardware_id) or device or new_hardware_id(),
         oauth=str(servers.oauth),
         api=str(servers.first),
-        tier=tier if re.fullmatch(r"[a-z0-9]{1,8}", tier) else None,
+        tier=tier if is_tier(tier) else None,
         account_id=int(account) if re.fullmatch(r"[1-9]\d{0,18}", account) else None,
     )
 

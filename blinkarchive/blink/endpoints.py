@@ -10,7 +10,9 @@ from urllib.parse import quote, unquote, urlsplit
 from blinkarchive.errors import ConfigError, ForeignHost
 from blinkarchive.loopback import is_this_machine
 
-_TIER = re.compile(r"[a-z0-9]{1,8}")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?"
+_TIER = re.compile(_LABEL, re.IGNORECASE | re.ASCII)
+_REST_HOST = re.compile(rf"rest-{_LABEL}\.immedia-semi\.com", re.ASCII)
 _HOST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _TARGET = re.compile(r"/(?:[A-Za-z0-9._~/%-]*)(?:\?[!-~]*)?")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -54,16 +56,23 @@ class Endpoints:
         """The server that holds the data of an account of this tier. Raises `ForeignHost` for what is no tier."""
         if self.first != FIRST or tier is None:
             return self.first
-        if not _TIER.fullmatch(tier):
+        if not is_tier(tier):
             raise ForeignHost(f"Blink named a tier that cannot be part of a host name: {tier[:40]!r}")
-        return Origin(scheme="https", host=f"rest-{tier}.immedia-semi.com", port=443)
+        return Origin(scheme="https", host=f"rest-{tier.lower()}.immedia-semi.com", port=443)
 
     def trusted(self, origin: Origin) -> bool:
         """Whether anything at all may be sent there."""
-        if origin in (self.oauth, self.first):
-            return True
-        name = re.fullmatch(r"rest-([a-z0-9]{1,8})\.immedia-semi\.com", origin.host)
-        return self.first == FIRST and name is not None and (origin.scheme, origin.port) == ("https", 443)
+        return origin == self.oauth or self.serves_accounts(origin)
+
+    def serves_accounts(self, origin: Origin) -> bool:
+        """Whether it is a server of Blink for the data of accounts, of whatever tier: a token may be shown there."""
+        of_blink = _REST_HOST.fullmatch(origin.host) is not None and (origin.scheme, origin.port) == ("https", 443)
+        return origin == self.first or (self.first == FIRST and of_blink)
+
+
+def is_tier(text: str) -> bool:
+    """Whether it can be the name of a tier: letters, digits and hyphens, as in a host name."""
+    return _TIER.fullmatch(text) is not None
 
 
 def own_origin(address: str, key: str) -> Origin:

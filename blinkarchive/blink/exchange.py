@@ -7,11 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
+from blinkarchive import __version__
 from blinkarchive.blink.endpoints import Origin, check_target, target_on
 from blinkarchive.errors import ServerTrouble
 from blinkarchive.secret import Secret
 
 T = TypeVar("T")
+
+AGENT = f"blinkarchive/{__version__}"
+"""The name of this program, for requests that carry a token or nothing at all. An app version has no place there: once Blink has
+retired it, each request with it is answered 426.
+"""
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_HOPS = 3
@@ -32,9 +38,12 @@ class Request:
     json: bytes | None = None
     #: It only adds to what other requests are for: its refusals hold up requests of its own kind, and no others.
     detail: bool = False
+    #: Whether it goes to another server than Blink's (see `elsewhere`): then it has no credentials.
+    elsewhere: bool = False
 
     def __post_init__(self) -> None:
-        check_target(self.target)
+        if not self.elsewhere:
+            check_target(self.target)
 
     @property
     def body(self) -> bytes | None:

@@ -11,16 +11,18 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Self, TypeVar
+from urllib.parse import urljoin
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
+from blinkarchive.blink.elsewhere import Elsewhere
 from blinkarchive.blink.endpoints import Endpoints
 from blinkarchive.blink.exchange import MAX_HOPS, REDIRECTS, Answer, Flow, Request, shown
 from blinkarchive.clock import Clock
-from blinkarchive.errors import BadClip, ForeignHost, ServerTrouble, SourceError, Unreachable
+from blinkarchive.errors import BadClip, ConfigError, ForeignHost, ServerTrouble, SourceError, Unreachable
 from blinkarchive.secret import redact
 
 T = TypeVar("T")
@@ -57,6 +59,8 @@ class Deadlines:
 class Incoming:
     """An answer whose body is still to come."""
 
+    #: The request that it answers: the last one, after redirects.
+    request: Request
     answer: Answer
     #: What the server says it will send, in bytes; None when it does not say.
     length: int | None
@@ -80,8 +84,10 @@ class Http:
         deadlines: Deadlines | None = None,
         before_request: Callable[[], Awaitable[None]] | None = None,
         ca_file: Path | None = None,
+        elsewhere: Elsewhere | None = None,
         clock: Clock | None = None,
     ) -> None:
+        self._elsewhere = elsewhere
         self._clock = clock or Clock()
         #: When the last answer was given by the clock of who gave it, and when it came by our monotonic one.
         self._dated: tuple[datetime, float] | None = None
@@ -95,7 +101,7 @@ class Http:
     async def __aenter__(self) -> Self:
         if self._session is None:
             # Unless a file names whom to trust, the system does. Either way: TLS 1.2 or newer, and names are checked.
-            trust = ssl.create_default_context(cafile=str(self._ca_file)) if self._ca_file else True
+            trust = trusting(self._ca_file) if self._ca_file else True
             # How many connections there are is decided by who asks; cookies are part of a sign-in's own values.
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=trust, limit=0), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
@@ -103,6 +109,8 @@ class Http:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._elsewhere is not None:
+            await self._elsewhere.close()
         if self._session is not None and self._session is not self._given:
             await self._session.close()
         self._session = self._given
@@ -153,7 +161,9 @@ class Http:
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[Incoming]:
-        """Send a GET and give its answer as it comes, over at most three redirects within the same server.
+        """Send a GET and give its answer as it comes, over at most three redirects.
+
+        They lead to the same server; or to another one that may be asked for clips, which is sent none of the headers.
 
         The answer to a failure (any status but 200) has its body in `answer.body`. What goes wrong with a body that
         has begun is a `BadClip`.
@@ -164,8 +174,25 @@ class Http:
                 if incoming.answer.status not in REDIRECTS:
                     yield incoming
                     return
-            request = request.to(incoming.answer.location)
+            request = self._led_to(request, incoming.answer.location)
         raise ServerTrouble(f"{request.what}: more than {MAX_HOPS} redirects", status=incoming.answer.status)
+
+    def to_elsewhere(self, address: str, *, what: str) -> Request:
+        """The request for a clip on another server. Raises `ForeignHost` when it may not be asked."""
+        if self._elsewhere is None:
+            raise ForeignHost(f"{what}: its address leads to another server ({address[:80].partition('?')[0]!r})")
+        return self._elsewhere.request(address, what=what)
+
+    def _led_to(self, request: Request, address: str) -> Request:
+        """The request for the place that a redirect leads to."""
+        if request.elsewhere:
+            return self.to_elsewhere(urljoin(f"{request.origin}{request.target}", address), what=request.what)
+        try:
+            return request.to(address)
+        except ForeignHost:
+            if self._elsewhere is None or not address.lower().startswith("https://"):
+                raise
+            return self.to_elsewhere(address, what=request.what)
 
     @asynccontextmanager
     async def _stream_once(self, request: Request) -> AsyncIterator[Incoming]:
@@ -176,7 +203,7 @@ class Http:
             if response.status == 200 and response.headers.get("Content-Encoding", "identity").lower() != "identity":
                 raise BadClip(f"{request.what}: it came packed, though it was asked for plain", status=response.status)
             chunks = await stack.enter_async_context(aclosing(self._chunks(response, request.what)))
-            yield Incoming(answer=_answer(response, body), length=response.content_length, chunks=chunks)
+            yield Incoming(request=request, answer=_answer(response, body), length=response.content_length, chunks=chunks)
 
     async def _begin(self, request: Request, stack: AsyncExitStack) -> tuple[aiohttp.ClientResponse, bytes]:
         """The head of an answer, and its body when it is a failure."""
@@ -208,7 +235,7 @@ class Http:
         raise failure
 
     async def _may_send(self, request: Request) -> None:
-        if not self._servers.trusted(request.origin):
+        if not request.elsewhere and not self._servers.trusted(request.origin):
             raise ForeignHost(f"{request.what}: {request.origin} is not a server of Blink")
         if self._before_request is not None:
             await self._before_request()
@@ -223,7 +250,8 @@ class Http:
         elif request.json is not None:
             headers["Content-Type"] = "application/json"
         headers.setdefault("Accept-Encoding", "gzip")
-        async with self._session.request(
+        session = self._elsewhere.session() if request.elsewhere and self._elsewhere else self._session
+        async with session.request(
             request.method,
             URL(f"{request.origin}{request.target}", encoded=True),
             headers=headers,
@@ -233,6 +261,16 @@ class Http:
             read_bufsize=READ_BUFFER,
         ) as response:
             yield response
+
+
+def trusting(ca_file: Path) -> ssl.SSLContext:
+    """Trust in the authorities of a file, and in no others. Raises `ConfigError` when it holds none."""
+    try:
+        return ssl.create_default_context(cafile=str(ca_file))
+    except ssl.SSLError as error:
+        raise ConfigError(f"ca_file: {ca_file} holds no certificate in PEM form") from error
+    except OSError as error:
+        raise ConfigError(f"ca_file: {ca_file} cannot be read: {error.strerror}") from error
 
 
 def _date(text: str) -> datetime | None:

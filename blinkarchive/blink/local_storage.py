@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from blinkarchive.blink import endpoints, wire
 from blinkarchive.blink.commands import BUSY_PAUSES, LONGEST, POLL, Commands, Polls
+from blinkarchive.blink.media import media
 from blinkarchive.blink.session import Session
 from blinkarchive.blink.wire import LocalClip, Manifest, StorageStatus, SyncModule
 from blinkarchive.clock import Clock
@@ -62,7 +63,7 @@ class LocalStorage:
     @asynccontextmanager
     async def open(self, manifest: Manifest, clip: LocalClip) -> AsyncIterator[Body]:
         """The bytes of a clip that was uploaded, as they come. Raises `ClipGone` for one that was not."""
-        async with self._session.media(await self._clip(manifest, clip), what=f"{self._what}: clip {clip.id}") as body:
+        async with media(self._session, await self._clip(manifest, clip), what=f"{self._what}: clip {clip.id}") as body:
             yield body
 
     async def delete(self, manifest: Manifest, clip: LocalClip, *, pauses: Sequence[float] = BUSY_PAUSES) -> None:

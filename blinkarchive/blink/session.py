@@ -5,45 +5,40 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Self, TypeVar
 
 import msgspec
 
-from blinkarchive import __version__
 from blinkarchive.blink import answers, login, wire
-from blinkarchive.blink.endpoints import TIER, Endpoints, Origin, target_on
-from blinkarchive.blink.exchange import Request
+from blinkarchive.blink.endpoints import TIER, Endpoints
+from blinkarchive.blink.exchange import AGENT, Request
 from blinkarchive.blink.holds import DETAIL, LOGIN
-from blinkarchive.blink.http import Http, Incoming
+from blinkarchive.blink.http import Http
 from blinkarchive.blink.memory import Memory, MemoryChange
 from blinkarchive.blink.tokens import Change, TokenFile, Tokens
 from blinkarchive.clock import Clock
 from blinkarchive.errors import (
     ArchiveError,
     Forbidden,
+    ForeignHost,
     LoginNeeded,
     NotSignedIn,
+    ServerTrouble,
     SourceError,
     Throttled,
     TokenRevoked,
     Unauthorized,
+    Unreachable,
 )
-from blinkarchive.interfaces import Body
 from blinkarchive.secret import Secret
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-HEAD = 4096
-
-AGENT = f"blinkarchive/{__version__}"
-"""Our name in every request with a token. An app version has no place there: once Blink has retired it, each request with it
-is answered 426.
-"""
 
 LONG = 256 * 1024
 """From how many bytes on an answer is decoded in a thread."""
@@ -52,7 +47,13 @@ EARLY = timedelta(minutes=5)
 """How long before its end an access token is refreshed."""
 
 PAUSE = 60.0
-"""At least so many seconds are between two refreshes that a token in force does not need."""
+"""At least so many seconds are between two refreshes that a token in force does not need, and between two looks at the tier."""
+
+MOST_RENEWALS = 3
+WITHIN = 300.0
+"""Tokens that are refused although they are new are renewed so often within so many seconds, and then no more."""
+
+_MOST_TRIES = 8
 
 
 class Session:
@@ -71,10 +72,10 @@ class Session:
         clock: Clock,
         on_refresh: Callable[[Tokens], None] | None = None,
     ) -> None:
-        self._http = http
-        self._servers = servers
+        self.http = http
+        self.servers = servers
         self._file: TokenFile | Memory = token_file
-        self._clock = clock
+        self.clock = clock
         #: How long Blink asked for the account to be left alone.
         self.holds = token_file.holds(clock)
         self._on_refresh = on_refresh
@@ -82,6 +83,13 @@ class Session:
         self._unsaved: Tokens | None = None
         self._refreshing: asyncio.Task[Tokens] | None = None
         self._looking_up = asyncio.Lock()
+        self._asking = asyncio.Lock()
+        #: An access token that Blink has accepted when it was asked for the tier, and when that was on the monotonic clock.
+        self._confirmed: tuple[Secret, float] | None = None
+        #: When the tier was looked up because its server could not be reached, on the same clock.
+        self._looked_at: float | None = None
+        #: When tokens were renewed, on the monotonic clock.
+        self._renewals: deque[float] = deque(maxlen=MOST_RENEWALS)
         #: On the monotonic clock: when the tokens came by a refresh, and until when a token in force is used without another.
         self._renewed_at: float | None = None
         self._good_until: float | None = None
@@ -111,7 +119,7 @@ class Session:
 
     async def begin(self, tokens: Tokens) -> None:
         """Be signed in with these tokens from now on."""
-        saved = await self._file.save(tokens, self._clock)
+        saved = await self._file.save(tokens, self.clock)
         await self.holds.accepted(LOGIN)
         self._unsaved = self._renewed_at = self._good_until = None
         self._now_use(saved)
@@ -120,11 +128,8 @@ class Session:
         """Tokens that name the account and its tier, looked up when they do not yet."""
         async with self._looking_up:
             if self.tokens.account_id is None or self.tokens.tier is None:
-                found = await self._get_from(self._servers.first, TIER, wire.tier_info, what="the account's tier")
-                async with self._file.change(self._clock) as change:
-                    change.prepare()
-                    newest = change.current or self.tokens
-                    self._tokens = change.commit(replace(newest, tier=found.tier, account_id=found.account_id))
+                request = Request(method="GET", origin=self.servers.first, target=TIER, what="the account's tier")
+                await self._keep_tier(await self.with_token(lambda _: request, self._reading(wire.tier_info)))
         return self.tokens
 
     async def account_id(self) -> int:
@@ -142,12 +147,14 @@ class Session:
         tokens = self.tokens
         if self._in_force(tokens) and (self._lasts(tokens) or self._has_just_failed()):
             return tokens
+        if self._was_just_renewed(tokens) and self._unsaved is None and not tokens.revoked:
+            return tokens  # it is what there is, however soon it is to end
         try:
             return await self.refresh(tokens)
         except LoginNeeded:
             raise
         except SourceError as error:
-            self._good_until = self._clock.monotonic() + max(PAUSE, error.retry_after or 0.0)
+            self._good_until = self.clock.monotonic() + max(PAUSE, error.retry_after or 0.0)
             if not self._in_force(tokens):
                 raise
             log.info("the sign-in could not be refreshed yet", extra={"because": str(error)})
@@ -169,12 +176,12 @@ class Session:
         return await asyncio.shield(self._refreshing)
 
     async def _renew(self, used: Tokens) -> Tokens:
-        async with self._file.change(self._clock) as change:
+        async with self._file.change(self.clock) as change:
             current = change.current or used
             self._check_servers(current)
             if current.access != used.access and self._lasts(current) and not current.revoked:
                 self._tokens, self._unsaved = current, None  # another process was here first
-                self._renewed_at = self._clock.monotonic()
+                self._renewed_at = self.clock.monotonic()
                 return current
             if self._unsaved is not None:
                 change.prepare()
@@ -186,12 +193,12 @@ class Session:
                 raise TokenRevoked("Blink no longer accepts the saved sign-in; sign in again")
             self.holds.check_login()
             change.prepare()
-            now = self._clock.now()
+            now = self.clock.now()
             flow = login.refresh(
-                self._servers, current.refresh, client_id=current.client_id, hardware_id=current.hardware_id, now=now
+                self.servers, current.refresh, client_id=current.client_id, hardware_id=current.hardware_id, now=now
             )
             try:
-                grant = await self._http.run(flow)
+                grant = await self.http.run(flow)
             except TokenRevoked:
                 self._note_revoked(change, current)
                 raise
@@ -209,7 +216,8 @@ class Session:
             self._unsaved = tokens
             raise
         self._unsaved = None
-        self._renewed_at = self._clock.monotonic()
+        self._renewed_at = self.clock.monotonic()
+        self._renewals.append(self._renewed_at)
         return self._now_use(saved)
 
     def _note_revoked(self, change: Change | MemoryChange, tokens: Tokens) -> None:
@@ -225,73 +233,146 @@ class Session:
         return tokens
 
     def _lasts(self, tokens: Tokens) -> bool:
-        return tokens.expires_at - self._clock.now() >= EARLY
+        return tokens.expires_at - self.clock.now() >= EARLY
 
     def _in_force(self, tokens: Tokens) -> bool:
-        return self._unsaved is None and not tokens.revoked and self._clock.now() < tokens.expires_at
+        return self._unsaved is None and not tokens.revoked and self.clock.now() < tokens.expires_at
 
     def _has_just_failed(self) -> bool:
-        return self._good_until is not None and self._clock.monotonic() < self._good_until
+        return self._good_until is not None and self.clock.monotonic() < self._good_until
 
     def _was_just_renewed(self, tokens: Tokens) -> bool:
-        just_now = self._renewed_at is not None and self._clock.monotonic() - self._renewed_at < PAUSE
+        just_now = self._renewed_at is not None and self.clock.monotonic() - self._renewed_at < PAUSE
         return just_now and tokens.access == self.tokens.access
 
     def _check_servers(self, tokens: Tokens) -> None:
-        if not tokens.are_of(self._servers):
-            raise NotSignedIn(f"the saved sign-in is of {tokens.oauth}, not of {self._servers.oauth}; sign in again")
+        if not tokens.are_of(self.servers):
+            raise NotSignedIn(f"the saved sign-in is of {tokens.oauth}, not of {self.servers.oauth}; sign in again")
 
     # Requests
 
     async def get(self, target: str, decode: Callable[[bytes], T], *, what: str, detail: bool = False) -> T:
         """What the account's server answers to a GET. `detail`: its refusals hold up no other requests."""
-        tokens = await self.account()
-        return await self._get_from(self._servers.rest(tokens.tier), target, decode, what=what, detail=detail)
+        await self.account()
+        return await self.with_token(self._on_the_tier("GET", target, what, detail=detail), self._reading(decode))
 
     async def post(self, target: str, decode: Callable[[bytes], T], *, what: str, json: object | None = None) -> T:
         """What the account's server answers to a POST, with a JSON document or without a body."""
-        tokens = await self.account()
-        request = Request(
-            method="POST",
-            origin=self._servers.rest(tokens.tier),
-            target=target,
-            what=what,
-            json=None if json is None else msgspec.json.encode(json),
-        )
-        return await self._with_token(request, lambda request: self._read(request, decode))
+        await self.account()
+        body = None if json is None else msgspec.json.encode(json)
+        return await self.with_token(self._on_the_tier("POST", target, what, body), self._reading(decode))
 
-    async def _get_from(self, origin: Origin, target: str, decode: Callable[[bytes], T], *, what: str, detail: bool = False) -> T:
-        request = Request(method="GET", origin=origin, target=target, what=what, detail=detail)
-        return await self._with_token(request, lambda request: self._read(request, decode))
+    def _on_the_tier(
+        self, method: str, target: str, what: str, json: bytes | None = None, *, detail: bool = False
+    ) -> Callable[[Tokens], Request]:
+        def request(tokens: Tokens) -> Request:
+            origin = self.servers.rest(tokens.tier)
+            return Request(method=method, origin=origin, target=target, what=what, json=json, detail=detail)
+
+        return request
+
+    def _reading(self, decode: Callable[[bytes], T]) -> Callable[[Request], Awaitable[T]]:
+        return lambda request: self._read(request, decode)
+
+    async def _tier_info(self, tokens: Tokens) -> wire.TierInfo:
+        """The account and its tier, asked for with these tokens whatever comes of it."""
+        request = Request(method="GET", origin=self.servers.first, target=TIER, what="the account's tier")
+        return await self._in_turn(_bearing(request, tokens), self._reading(wire.tier_info))
 
     async def _read(self, request: Request, decode: Callable[[bytes], T]) -> T:
-        send = self._http.get if request.method == "GET" else self._http.exchange
+        send = self.http.get if request.method == "GET" else self.http.exchange
         answer = await send(request.with_headers(Accept="application/json"))
         if (number := answer.headers.get("client-id", "")).isdecimal():
             self.client_number = int(number)
-        read = functools.partial(answers.read, answer, decode, what=request.what, now=self._clock.now())
+        read = functools.partial(answers.read, answer, decode, what=request.what, now=self.clock.now())
         # A long answer would keep everything else waiting while it is decoded.
         return read() if len(answer.body) <= LONG else await asyncio.to_thread(read)
 
-    async def _with_token(self, request: Request, send: Callable[[Request], Awaitable[T]], *, media: bool = False) -> T:
-        """Send a request with the token; once more, with a new one, when the server says that it has ended.
+    async def with_token(
+        self, request: Callable[[Tokens], Request], send: Callable[[Request], Awaitable[T]], *, media: bool = False
+    ) -> T:
+        """Send a request with the token; again, with a new one or to another tier, when the answer says that this is needed.
 
-        A new token that is refused as well is no good: a person has to sign in. But if it is a clip (`media`) that is
-        refused to it, then the clip is what is wrong, and many such clips are not as many refreshes.
+        A new token that is refused as well may have been ended by somebody else, the account may have moved to another tier, or
+        just this request is refused: Blink is asked for the tier once, and its answer tells. If it is a clip (`media`) that is
+        refused, that is `Forbidden`, and many such clips are not as many refreshes; else a person has to sign in.
         """
         tokens = await self.fresh()
+        for _ in range(_MOST_TRIES):
+            made = request(tokens)
+            try:
+                return await self._in_turn(_bearing(made, tokens), send)
+            except Unauthorized as error:
+                tokens = await self._after_refusal(tokens, error, media=media)
+            except (Unreachable, ForeignHost):
+                # The server of a tier that was given up answers no more, or leads elsewhere.
+                asked = made.method == "GET" and made.origin != self.servers.first
+                moved = await self._moved_away(tokens) if asked else None
+                if moved is None:
+                    raise
+                tokens = moved
+        raise ServerTrouble(f"{made.what}: refused to each of {_MOST_TRIES} tokens")
+
+    async def _after_refusal(self, tokens: Tokens, error: Unauthorized, *, media: bool) -> Tokens:
+        """The tokens to try next, when these were refused. Raises `Forbidden` or `LoginNeeded` when there are none."""
+        if not self._was_just_renewed(tokens) and not self._renewed_often():
+            return await self.refresh(tokens)
         try:
-            return await self._in_turn(_bearing(request, tokens), send)
-        except Unauthorized as error:
-            if media and self._was_just_renewed(tokens):
-                raise _forbidden(error) from error
-            tokens = await self.refresh(tokens)
+            moved = await self._moved(tokens)
+        except Unauthorized as dead:  # another program may have renewed the sign-in as well
+            if not self._renewed_often() or self.tokens.access != tokens.access:
+                return await self.refresh(tokens)
+            raise LoginNeeded(
+                f"Blink ended {MOST_RENEWALS} tokens right after it gave them ({dead}): does another program use the same "
+                "sign-in? Stop it, and sign in again"
+            ) from dead
+        if moved is not None:
+            return moved
+        if media:
+            raise _forbidden(error) from error
+        raise LoginNeeded(f"Blink does not accept a token that it has just given; sign in again ({error})") from error
+
+    async def _moved(self, tokens: Tokens) -> Tokens | None:
+        """Tokens that are newer, or name another tier, because Blink says that the account has moved there. None when it has not.
+
+        Blink is asked once a minute. Raises `Unauthorized` when it does not accept these tokens at all.
+        """
+        async with self._asking:
+            newest = self.tokens
+            if (newest.access, newest.tier) != (tokens.access, tokens.tier):
+                return newest
+            now = self.clock.monotonic()
+            if self._confirmed is not None and self._confirmed[0] == tokens.access and now - self._confirmed[1] < PAUSE:
+                return None
+            found = await self._tier_info(tokens)
+            self._confirmed = tokens.access, now
+            if found.tier == tokens.tier:
+                return None
+            log.warning("the account has moved to another tier", extra={"tier": found.tier, "before": tokens.tier})
+            return await self._keep_tier(found)
+
+    async def _moved_away(self, tokens: Tokens) -> Tokens | None:
+        """The same, when the server of the tier cannot be reached; None as well when Blink cannot be asked, or was just now."""
+        now = self.clock.monotonic()
+        if self.tokens.tier == tokens.tier and self._looked_at is not None and now - self._looked_at < PAUSE:
+            return None
+        self._looked_at = now
         try:
-            return await self._in_turn(_bearing(request, tokens), send)
-        except Unauthorized as error:
-            if media:
-                raise _forbidden(error) from error
-            raise LoginNeeded(f"Blink does not accept a token that it has just given; sign in again ({error})") from error
+            return await self._moved(tokens)
+        except SourceError as error:
+            log.info("the account's tier could not be looked up", extra={"because": str(error)})
+            return None
+
+    def _renewed_often(self) -> bool:
+        now = self.clock.monotonic()
+        return sum(now - at < WITHIN for at in self._renewals) >= MOST_RENEWALS
+
+    async def _keep_tier(self, found: wire.TierInfo) -> Tokens:
+        async with self._file.change(self.clock) as change:
+            change.prepare()
+            newest = change.current or self.tokens
+            self._tokens = change.commit(replace(newest, tier=found.tier, account_id=found.account_id))
+        return self._tokens
 
     async def _in_turn(self, request: Request, send: Callable[[Request], Awaitable[T]]) -> T:
         """Send a request unless Blink asked for a pause. Raises `Throttled`, with the pause, when it asks for one."""
@@ -304,37 +385,6 @@ class Session:
         await self.holds.accepted(kind)
         return result
 
-    @asynccontextmanager
-    async def media(self, address: str, *, what: str = "the clip", detail: bool = False) -> AsyncIterator[Body]:
-        """The bytes of a clip or a picture, as they come. `detail`: its refusals hold up no other requests.
-
-        `address` is a path on the account's server, or an absolute address there, as Blink's lists give it. Raises
-        `ForeignHost` when it leads elsewhere (then nothing was sent), `Forbidden`, `ClipGone`, `BadClip`, or another
-        `SourceError`.
-        """
-        tokens = await self.account()
-        origin = self._servers.rest(tokens.tier)
-        request = Request(method="GET", origin=origin, target=target_on(origin, address), what=what, detail=detail)
-        async with AsyncExitStack() as stack:
-
-            async def begin(request: Request) -> Incoming:
-                incoming = await stack.enter_async_context(self._http.stream(request))
-                await self._check_clip(incoming, what)
-                return incoming
-
-            incoming = await self._with_token(request.with_headers(Accept="*/*"), begin, media=True)
-            yield Body(length=incoming.length, type=incoming.answer.type, chunks=incoming.chunks)
-
-    async def _check_clip(self, incoming: Incoming, what: str) -> None:
-        """Raise the error that an answer to a media address stands for, unless its body may be a clip."""
-        answer, because = incoming.answer, ""
-        if answer.status == 200:
-            if not answers.is_no_clip(answer):
-                return
-            answer = replace(answer, body=await _head(incoming))
-            because = f"it is {answer.type}, not a clip: {wire.excerpt(answer.body)!r}"
-        raise answers.refusal(answer, what=what, now=self._clock.now(), media=True, because=because)
-
 
 def _bearing(request: Request, tokens: Tokens) -> Request:
     """The request with the headers that every request with a token has, with a body or without one."""
@@ -345,15 +395,6 @@ def _bearing(request: Request, tokens: Tokens) -> Request:
 
 def _forbidden(error: Unauthorized) -> Forbidden:
     return Forbidden(f"refused to a new token too: {error}", status=error.status, code=error.code)
-
-
-async def _head(incoming: Incoming) -> bytes:
-    head = b""
-    async for chunk in incoming.chunks:
-        head += chunk[: HEAD - len(head)]
-        if len(head) >= HEAD:
-            break
-    return head
 
 
 def _look_at(task: asyncio.Task[Tokens]) -> None:

@@ -53,8 +53,8 @@ class NotAsPromised(ValueError):
 class TierInfo(Struct, frozen=True, kw_only=True):
     """Which server holds the account's data."""
 
-    #: It becomes part of a host name, so it is nothing but letters and digits.
-    tier: Annotated[str, Meta(pattern=r"\A[a-z0-9]{1,8}\Z")]
+    #: It becomes part of a host name, so it has nothing but letters, digits and hyphens.
+    tier: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?\Z")]
     account_id: Id
 
 

@@ -236,15 +236,22 @@ async def _servers(config: Config) -> AsyncIterator[Check]:
     import aiohttp
 
     from blinkarchive.blink import Endpoints
+    from blinkarchive.blink.http import trusting
 
-    chosen = [Endpoints.of(api_url=account.api_url, oauth_url=account.oauth_url) for account in config.accounts.values()]
-    origins = dict.fromkeys(str(origin) for one in chosen for origin in (one.oauth, one.first))
+    asked: dict[tuple[str, Path | None], None] = {}
+    for account in config.accounts.values():
+        servers = Endpoints.of(api_url=account.api_url, oauth_url=account.oauth_url)
+        asked |= {(str(origin), account.ca_file): None for origin in (servers.oauth, servers.first)}
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE)) as session:
-        for origin in origins:
+        for origin, ca_file in asked:
             what = f"server {origin}"
             try:
-                async with session.head(f"{origin}/", allow_redirects=False) as answer:
+                trust = trusting(ca_file) if ca_file else True
+                async with session.head(f"{origin}/", allow_redirects=False, ssl=trust) as answer:
                     date = answer.headers.get("Date", "")
+            except ConfigError as error:
+                yield Check(what=what, verdict=Verdict.FAIL, found=str(error), advice="correct ca_file in the account's table")
+                continue
             except (aiohttp.ClientError, TimeoutError) as error:
                 advice = "is this machine online, and does its name server work?"
                 because = str(error) or type(error).__name__

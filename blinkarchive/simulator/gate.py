@@ -12,7 +12,7 @@ from blinkarchive.simulator.signins import Grant
 from blinkarchive.simulator.world import Account, World
 
 _SCHEME = "Bearer "
-_TIER = re.compile(r"rest-(\w+)\.immedia-semi\.com", re.ASCII)
+_TIER = re.compile(r"rest-([a-z0-9-]+)\.immedia-semi\.com", re.ASCII | re.IGNORECASE)
 
 
 def bearer(request: web.BaseRequest) -> str | None:
@@ -51,7 +51,7 @@ class Gate:
         """The account of the token. Under the name of another account's host it is nobody's."""
         person = self.grant(request).person
         account = next(account for account in self._world.accounts if account is person)
-        if (tier := _TIER.match(request.host)) and tier[1] not in (account.tier, "prod"):
+        if (tier := _TIER.match(request.host)) and tier[1].lower() not in (account.tier.lower(), "prod"):
             raise unauthorized()
         return account
 

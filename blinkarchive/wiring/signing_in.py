@@ -36,7 +36,14 @@ def _servers(account: AccountConfig) -> Endpoints:
 
 
 def _blink(account: AccountConfig, tokens: Path, clock: Clock, pace: Pace) -> AbstractAsyncContextManager[Client]:
-    return client.Client.open(tokens, servers=_servers(account), before_request=pace.request, clock=clock)
+    return client.Client.open(
+        tokens,
+        servers=_servers(account),
+        before_request=pace.request,
+        ca_file=account.ca_file,
+        elsewhere="default" if account.other_hosts else None,
+        clock=clock,
+    )
 
 
 @asynccontextmanager

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
 import pytest
 
 from blinkarchive.blink.client import Client
+from blinkarchive.blink.elsewhere import Elsewhere
 from blinkarchive.blink.endpoints import FIRST, OAUTH, Endpoints, Origin, media_changed, own_origin, target_on
 from blinkarchive.blink.exchange import Request
 from blinkarchive.errors import ConfigError, ForeignHost, ServerTrouble
 from tests.blink.cloud import CLIP, TIER, Cloud, Reply, Server, as_json, serving
-from tests.blink.conftest import OWNER, PASSWORD
+from tests.blink.conftest import OWNER, PASSWORD, Opener
+from tests.blink.here import LeadsHere
 
 E008 = Origin(scheme="https", host="rest-e008.immedia-semi.com", port=443)
 
@@ -26,7 +28,6 @@ def test_a_tier_names_the_server_of_an_account(tier: str) -> None:
     "tier",
     [
         "",
-        "E008",
         "e008.evil.example",
         "e008/",
         "e008@evil",
@@ -34,7 +35,9 @@ def test_a_tier_names_the_server_of_an_account(tier: str) -> None:
         "e008?",
         "e0 08",
         "e008\n",
-        "123456789",
+        "e008-",
+        "-e008",
+        33 * "e",
         "é008",
         "-",
         "e_8",
@@ -44,6 +47,11 @@ def test_a_tier_names_the_server_of_an_account(tier: str) -> None:
 def test_what_is_no_tier_makes_no_host_name(tier: str) -> None:
     with pytest.raises(ForeignHost):
         Endpoints().rest(tier)
+
+
+def test_a_tier_may_have_capital_letters_and_hyphens() -> None:
+    assert str(Endpoints().rest("EU-West-2")) == "https://rest-eu-west-2.immedia-semi.com"
+    assert Endpoints().trusted(Endpoints().rest("EU-West-2"))
 
 
 def test_another_server_stands_in_for_every_tier() -> None:
@@ -122,7 +130,7 @@ def test_a_server_that_cannot_be_trusted_is_refused_with_its_key(address: str) -
     "origin",
     [
         Origin(scheme="https", host="rest-e008.immedia-semi.com.evil.example", port=443),
-        Origin(scheme="https", host="rest-e008-x.immedia-semi.com", port=443),
+        Origin(scheme="https", host="rest-e008-.immedia-semi.com", port=443),
         Origin(scheme="https", host="rest-e008ximmedia-semi.com", port=443),
         Origin(scheme="https", host="immedia-semi.com", port=443),
         Origin(scheme="https", host="rest-e008.immedia-semi.com", port=8443),
@@ -251,26 +259,38 @@ async def evil() -> AsyncIterator[Server]:
         yield server
 
 
-async def test_a_hostile_clip_address_gets_nothing(signed_in: Client, cloud: Cloud, evil: Server) -> None:
+#: Without clips of other hosts; and with them, where every name leads to this machine.
+ELSEWHERE = pytest.mark.parametrize("elsewhere", [lambda: None, lambda: Elsewhere(resolver=LeadsHere())], ids=["off", "on"])
+
+
+@ELSEWHERE
+async def test_a_hostile_clip_address_gets_nothing(
+    elsewhere: Callable[[], Elsewhere | None], signed_in: Client, opened: Opener, cloud: Cloud, evil: Server
+) -> None:
     await signed_in.account_id()
     before = len(cloud.seen)
 
-    for address in hostile(evil, cloud):
-        with pytest.raises(ForeignHost):
-            async with signed_in.media(address):
-                pytest.fail(f"followed {address!r}")
+    async with opened(elsewhere=elsewhere()) as blink:
+        for address in hostile(evil, cloud):
+            with pytest.raises(ForeignHost):
+                async with blink.media(address):
+                    pytest.fail(f"followed {address!r}")
 
     assert evil.seen == []
     assert len(cloud.seen) == before
 
 
+@ELSEWHERE
 @pytest.mark.parametrize("path", [CLIP, TIER])
-async def test_a_hostile_redirect_gets_no_token(path: str, signed_in: Client, cloud: Cloud, evil: Server) -> None:
-    for location in in_a_header(hostile(evil, cloud)):
-        cloud.routes[path] = cloud.guarded(Reply(status=302, headers=(("Location", location),)))
-        with pytest.raises(ForeignHost):
-            async with signed_in.media(CLIP):
-                pytest.fail(f"followed {location!r}")
+async def test_a_hostile_redirect_gets_no_token(
+    path: str, elsewhere: Callable[[], Elsewhere | None], signed_in: Client, opened: Opener, cloud: Cloud, evil: Server
+) -> None:
+    async with opened(elsewhere=elsewhere()) as blink:
+        for location in in_a_header(hostile(evil, cloud)):
+            cloud.routes[path] = cloud.guarded(Reply(status=302, headers=(("Location", location),)))
+            with pytest.raises(ForeignHost):
+                async with blink.media(CLIP):
+                    pytest.fail(f"followed {location!r}")
 
     assert [one.raw for one in evil.seen] == []
 
