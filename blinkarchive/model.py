@@ -65,6 +65,10 @@ class Clip:
     trigger: str
     #: When it was recorded: aware, UTC, whole seconds.
     recorded_at: datetime
+    #: A description of the video that the source has generated; "" without one.
+    description: str = ""
+    #: What the source has recognised in the video: `person`, `vehicle`, … An open set.
+    detections: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _aware(self.recorded_at)

@@ -101,11 +101,6 @@ class VideoDescription(Struct, frozen=True, kw_only=True):
     full_description: str = ""
     short_description: str = ""
 
-    @property
-    def text(self) -> str:
-        """The longer one that there is; "" for none."""
-        return self.full_description or self.short_description
-
 
 class MediaItem(Struct, frozen=True, kw_only=True):
     """A clip in the cloud's list."""
@@ -140,6 +135,16 @@ class MediaItem(Struct, frozen=True, kw_only=True):
     ai_vd: VideoDescription = VideoDescription()
     #: What was recognised: `person`, `vehicle`, … An open set.
     cv_detection: tuple[str, ...] = ()
+
+    @property
+    def description(self) -> str:
+        """The longer description that there is, on one line, at most 2000 characters; "" for none."""
+        return _plain(self.ai_vd.full_description or self.ai_vd.short_description, 2000)
+
+    @property
+    def detections(self) -> tuple[str, ...]:
+        """At most 20 things that were recognised, each on one line and at most 50 characters long."""
+        return tuple(filter(None, (_plain(one, 50) for one in self.cv_detection[:20])))
 
     @property
     def trigger(self) -> str:
@@ -738,6 +743,11 @@ def _at(seconds: float) -> datetime | None:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def _plain(text: str, most: int) -> str:
+    """A text on one line, so long at most, without characters that are not printed."""
+    return "".join(letter for letter in " ".join(text[: 2 * most].split()) if letter.isprintable())[:most]
 
 
 _NONE = Raw(b"[]")

@@ -31,11 +31,11 @@ def verb(session: Session, since: Moment | None, until: Moment | None, cameras: 
 
     A clip with a twin is the same recording as another one: the cloud keeps it, and so does a stick.
 
-    With --json every line is one object: id, key, account, camera, network, source, trigger, recorded_at, size, sha256, twin
-    (its id, or null), and copies: a list of sink, key, size, sha256, stored_at, encrypted (size and sha256 are then of what the
-    sink holds). Clips that no sink holds yet are listed without copies. With --deleted an object is a deletion: id, account,
-    camera, network, source, recorded_at, asked_at, tries, accepted, outcome, confirmed_at, and the copies that were verified
-    before.
+    With --json every line is one object: id, key, account, camera, network, source, trigger, recorded_at, description and
+    detections (the cloud's analysis of the video; "" and [] without one), size, sha256, twin (its id, or null), and copies: a
+    list of sink, key, size, sha256, stored_at, encrypted (size and sha256 are then of what the sink holds). Clips that no sink
+    holds yet are listed without copies. With --deleted an object is a deletion: id, account, camera, network, source,
+    recorded_at, asked_at, tries, accepted, outcome, confirmed_at, and the copies that were verified before.
     """
     from blinkarchive import wiring
 
@@ -99,6 +99,8 @@ def as_record(standing: Standing, twin: ClipId | None) -> Mapping[str, object]:
         "source": clip.source.value,
         "trigger": clip.trigger,
         "recorded_at": iso(clip.recorded_at),
+        "description": clip.description,
+        "detections": clip.detections,
         "size": held[0].clip_size if held else None,
         "sha256": held[0].clip_sha256 if held else None,
         "twin": twin,

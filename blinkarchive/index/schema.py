@@ -81,6 +81,9 @@ clip = sa.Table(
     sa.Column("recorded_at", Moment, nullable=False),
     sa.Column("key", sa.Text, nullable=False, unique=True),
     sa.Column("found_at", Moment, nullable=False),
+    # What the source says of the video, and a JSON list of what it has recognised in it; "" without either.
+    sa.Column("description", sa.Text, nullable=False, server_default=""),
+    sa.Column("detections", sa.Text, nullable=False, server_default=""),
     sa.Index("clip_recorded", "recorded_at", "n"),
 )
 

@@ -92,6 +92,8 @@ _CLIP = (
     clip.c.source,
     clip.c.trigger,
     clip.c.recorded_at,
+    clip.c.description,
+    clip.c.detections,
     clip.c.key,
 )
 _COPY = (copy.c.key, copy.c.size, copy.c.sha256, copy.c.stored_at, copy.c.plain_size, copy.c.plain_sha256)
@@ -201,11 +203,25 @@ class Sql:
             asked = {"given": sorted([c.id for c in clips]), "sinks": _numbers_of(numbers)}
             known: dict[ClipId, bool] = dict(connection.execute(self._known, asked).all())
             standings = {}
+            self._describe(connection, [c for c in clips if c.id in known and (c.description or c.detections)])
             if rest := list(known) if None in numbers.values() else [id_ for id_, lacking in known.items() if lacking]:
                 standings = {s.clip.id: s for s in self._standings(connection, self._these, numbers, given=rest)}
             if new := {c.id: c for c in clips if c.id not in known}:
                 standings |= {s.clip.id: s for s in self._discover(connection, list(new.values()), numbers, name)}
         return [standings.get(c.id) for c in clips]
+
+    def _describe(self, connection: sa.Connection, clips: Sequence[Clip]) -> None:
+        """Keep descriptions that the source has given after the clip was found: its copies are catalogued again, with them."""
+        if not clips or self._read_only:
+            return
+        without = sa.select(clip.c.id, clip.c.n).where(
+            clip.c.id.in_(self._given), clip.c.description == "", clip.c.detections == ""
+        )
+        numbers = dict(connection.execute(without, {"given": [c.id for c in clips]}).all())
+        for number, described in ((numbers[c.id], _described(c)) for c in clips if c.id in numbers):
+            connection.execute(sa.update(clip).where(clip.c.n == number).values(described))
+            again = sa.update(copy).where(copy.c.clip == number, is_state(State.STORED))
+            connection.execute(again.values(catalogue=None))
 
     def _discover(
         self, connection: sa.Connection, clips: Sequence[Clip], numbers: Numbers, name: Callable[[Clip], Key]
@@ -912,12 +928,17 @@ def _clip_row(c: Clip) -> dict[str, object]:
         "camera": c.camera,
         "trigger": c.trigger,
         "recorded_at": c.recorded_at,
+        **_described(c),
     }
+
+
+def _described(c: Clip) -> dict[str, str]:
+    return {"description": c.description, "detections": msgspec.json.encode(c.detections).decode() if c.detections else ""}
 
 
 def _clip(row: Sequence[Any]) -> Clip:
     """A clip from the columns `_CLIP`."""
-    id_, account, network_id, network, camera_id, camera, source, trigger, recorded_at, _ = row
+    id_, account, network_id, network, camera_id, camera, source, trigger, recorded_at, description, detections, _ = row
     return Clip(
         id=id_,
         account=account,
@@ -928,6 +949,8 @@ def _clip(row: Sequence[Any]) -> Clip:
         source=SourceName(source),
         trigger=trigger,
         recorded_at=recorded_at,
+        description=description,
+        detections=msgspec.json.decode(detections, type=tuple[str, ...]) if detections else (),
     )
 
 

@@ -1,9 +1,9 @@
 """The catalogue: what a sink holds, written into the sink itself, so that any one sink is enough to rebuild and restore.
 
 One object of JSON lines for the copies of a run, each line a clip and its copy. A line's keys: `id account network_id network
-camera_id camera source trigger recorded_at key size sha256 stored_at`; times are ISO 8601 in UTC. Where the copy is encrypted
-`size` and `sha256` are of what is stored, and `plain_size plain_sha256` of the clip. The catalogue of a sink that encrypts is
-encrypted itself, for the same recipients.
+camera_id camera source trigger recorded_at key size sha256 stored_at`, and `description detections` where the source has
+analysed the video; times are ISO 8601 in UTC. Where the copy is encrypted `size` and `sha256` are of what is stored, and
+`plain_size plain_sha256` of the clip. The catalogue of a sink that encrypts is encrypted itself, for the same recipients.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
     size: _Size
     sha256: _Sha256
     stored_at: _When
+    description: Annotated[str, msgspec.Meta(max_length=4000)] = ""
+    detections: Annotated[tuple[_Name, ...], msgspec.Meta(max_length=100)] = ()
     plain_size: _Size | None = None
     plain_sha256: _Sha256 | None = None
 
@@ -107,6 +109,8 @@ def decoded(sink: SinkName, text: bytes) -> tuple[Clip, Copy]:
         source=facts.source,
         trigger=facts.trigger,
         recorded_at=recorded_at,
+        description=facts.description,
+        detections=facts.detections,
     )
     copy = Copy(
         clip=clip.id, sink=sink, key=key, size=facts.size, sha256=facts.sha256, stored_at=stored_at, plain=plain
@@ -242,7 +246,7 @@ async def catalogue(index: Index, spool: Spool, lane: Lane, run: str, now: datet
 
 def line(clip: Clip, copy: Copy) -> str:
     """A clip and its copy as one line of a catalogue."""
-    facts = {
+    facts: dict[str, object] = {
         "id": clip.id,
         "account": clip.account,
         "network_id": clip.network_id,
@@ -257,6 +261,8 @@ def line(clip: Clip, copy: Copy) -> str:
         "sha256": copy.sha256,
         "stored_at": _iso(copy.stored_at),
     }
+    if clip.description or clip.detections:
+        facts |= {"description": clip.description, "detections": clip.detections}
     if copy.plain is not None:
         facts |= {"plain_size": copy.plain.size, "plain_sha256": copy.plain.sha256}
     return json.dumps(facts, ensure_ascii=False) + "\n"

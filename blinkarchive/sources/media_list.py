@@ -143,6 +143,8 @@ class MediaList:
             source=SourceName.CLOUD,
             trigger=item.trigger,
             recorded_at=item.created_at,
+            description=item.description,
+            detections=item.detections,
         )
 
         @asynccontextmanager

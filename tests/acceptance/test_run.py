@@ -6,6 +6,7 @@ import signal
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -43,6 +44,25 @@ async def test_an_archive_folder_holds_clips_catalogues_and_a_marker_and_nothing
         assert others == {catalogue, ".blinkarchive-sink"}
         lines = [json.loads(line) for line in (house.nas / catalogue).read_text().splitlines()]
         assert {(house.nas / line["key"], line["sha256"]) for line in lines} == set(house.clips().items())
+
+
+@pytest.mark.parametrize("status", [404, 426])
+async def test_a_cloud_that_has_retired_the_older_endpoints_is_archived_by_the_newer(
+    house_of: Houses, status: Literal[404, 426]
+) -> None:
+    cloud = world(clips=30)
+    cloud.rules.older_endpoints, cloud.rules.page_size = status, 7
+    cloud.account.clips[0].analysis = {"ai_vd": {"full_description": "A fox.\nIt sits."}, "cv_detection": ["animal"]}
+    async with house_of(cloud) as house:
+        assert (await house("run", "--json")).counts == (30, 0, 30, 0, 0, 0)
+        assert len(house.clips()) == 30
+        [catalogue] = house.nas.glob("catalog/*")
+        found = [json.loads(line) for line in catalogue.read_text().splitlines()]
+        assert [one["description"] for one in found if "description" in one] == ["A fox. It sits."]
+        [listed] = [one for one in map(json.loads, (await house("list", "--json")).out.splitlines()) if one["description"]]
+        assert (listed["description"], listed["detections"]) == ("A fox. It sits.", ["animal"])
+        listed, known, *rest = (await house("run", "--json")).counts
+        assert (listed - known, rest) == (0, [0, 0, 0, 0]), "nothing is new to the newer list"
 
 
 async def test_list_tells_of_each_clip_what_its_file_is(house_of: Houses) -> None:

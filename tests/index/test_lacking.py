@@ -163,6 +163,30 @@ async def test_a_moment_comes_back_as_the_same_moment_in_utc(index: Index, zone:
             assert kept.tzinfo is UTC
 
 
+DESCRIBED = {"description": "A person walks to the \u201cdoor\u201d.", "detections": ("person", "package")}
+
+
+async def test_a_description_of_a_clip_is_kept(index: Index) -> None:
+    one = clip(1, **DESCRIBED)
+    await index.lacking([one], [NAS], name)
+    assert (await standing_of(index, one, NAS)).clip == one
+
+
+async def test_a_description_that_comes_later_is_kept_and_catalogued(index: Index) -> None:
+    await index.lacking([clip(1), clip(2)], [NAS], name)
+    await index.record(copy(clip(1), NAS))
+    await index.catalogued(NAS, [clip(1).id], Key("catalog/1.jsonl"))
+    described = clip(1, **DESCRIBED)
+    for _ in range(2):
+        assert await index.lacking([described, clip(2)], [NAS], name) == [None, lacked_by(2, NAS)]
+        assert await index.uncatalogued(NAS) == [(described, copy(clip(1), NAS))]
+    await index.catalogued(NAS, [clip(1).id], Key("catalog/2.jsonl"))
+    for other in (described, clip(1), clip(1, description="Another one.")):
+        await index.lacking([other], [NAS], name)
+        assert (await standing_of(index, described, NAS)).clip == described
+        assert await index.uncatalogued(NAS) == []
+
+
 # What becomes of a copy
 
 

@@ -148,8 +148,8 @@ async def test_the_descriptions_of_the_newer_list_are_kept(client: Client, world
     world.account.clips[1].analysis = {"ai_vd": {"short_description": "A cat."}, "cv_detection": [5]}
     world.account.clips[2].analysis = {"ai_vd": "none", "cv_detection": None}
     items = (await client.media_page(EVER, 1)).items
-    assert [item.ai_vd.text for item in items[:4]] == ["A person walks to the door.", "A cat.", "", ""]
-    assert [item.cv_detection for item in items[:4]] == [("person", "package"), (), (), ()]
+    assert [item.description for item in items[:4]] == ["A person walks to the door.", "A cat.", "", ""]
+    assert [item.detections for item in items[:4]] == [("person", "package"), (), (), ()]
 
 
 @pytest.mark.parametrize("status", RETIRED)

@@ -47,6 +47,8 @@ BAD = {
     "long name": line(1, camera="x" * 3000),
     "negative size": line(1, size=-1),
     "no hash": line(1, sha256="abc"),
+    "long description": line(1, description="x" * 4001),
+    "many detections": line(1, detections=["x"] * 101),
     "half plain": line(1, plain_size=5),
     "out of the sink": line(1, key="../evil.mp4"),
     "null": b"null",
@@ -75,8 +77,11 @@ async def test_a_line_is_the_same_when_it_was_written_and_decoded() -> None:
     one = replace(
         clip(1), camera="Garten\u00fcr \u2028 \U0001f3a5", recorded_at=datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
     )
-    found, trouble = await _read(catalog.line(one, copy(one)).encode())
-    assert (found, trouble) == ([(one, copy(one))], "")
+    described = replace(one, description="A cat \U0001f408.", detections=("cat", "package"))
+    for written in (one, described):
+        found, trouble = await _read(catalog.line(written, copy(written)).encode())
+        assert (found, trouble) == ([(written, copy(written))], "")
+    assert "description" not in catalog.line(one, copy(one))
 
 
 async def test_a_catalogue_that_is_longer_than_the_sink_says_is_not_read_on() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0004"
 down_revision = "0003"
 
 
 def upgrade() -> None:
-    pass
+    op.add_column("clip", sa.Column("description", sa.Text, nullable=False, server_default=""))
+    op.add_column("clip", sa.Column("detections", sa.Text, nullable=False, server_default=""))
