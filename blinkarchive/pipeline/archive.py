@@ -18,6 +18,7 @@ from blinkarchive.interfaces import Batch, ClipRef, Source
 from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standing
 from blinkarchive.pipeline.courier import Courier, Way, no_source
 from blinkarchive.pipeline.deletion import Deletions
+from blinkarchive.pipeline.joining import next_settled
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.naming import Namer, slug
 from blinkarchive.pipeline.progress import Progress
@@ -389,23 +390,34 @@ class Archive:
         if self._ask.dry_run:
             return
         async with asyncio.TaskGroup() as clips:
-            leftovers = self._spool.leftovers
-            spooled = await self._index.standings(leftovers, self._sinks)
-            if strangers := len(leftovers) - len(spooled):
-                self._progress.trouble("spool", f"it holds {strangers} clips that this index does not know; they are kept")
-            for standing in spooled:
-                if standing.lacking and (standing.readable or self._spool.holds(standing.clip.id)):
-                    await self._feed_one(clips, standing)
-                elif standing.clip.id not in self._in_hand:
-                    await self._courier.let_go(standing.clip.id)
-            if len(self._sinks) > 1:
-                after: ClipId | None = None
-                while page := await self._index.backlog(self._sinks, sealed=self._ask.identities is not None, after=after):
-                    for standing in page:
-                        await self._feed_one(clips, standing)
-                    after = page[-1].clip.id
+            lanes = self._lanes.values()
+            while True:
+                opening = [lane for lane in lanes if lane.opening]
+                if not opening or any(lane.is_open for lane in lanes):
+                    await self._feed_what_is_there(clips)
+                if not opening:
+                    break
+                await next_settled(opening)
         if self._ask.identities is None:
             await self._tell_of_sealed()
+
+    async def _feed_what_is_there(self, clips: asyncio.TaskGroup) -> None:
+        """Start what the spool and the sinks that are open can give, each clip once."""
+        leftovers = self._spool.leftovers
+        spooled = await self._index.standings(leftovers, self._sinks)
+        if strangers := len(leftovers) - len(spooled):
+            self._progress.trouble("spool", f"it holds {strangers} clips that this index does not know; they are kept")
+        for standing in spooled:
+            if standing.lacking and (standing.readable or self._spool.holds(standing.clip.id)):
+                await self._feed_one(clips, standing)
+            elif standing.clip.id not in self._in_hand:
+                await self._courier.let_go(standing.clip.id)
+        if len(self._sinks) > 1:
+            after: ClipId | None = None
+            while page := await self._index.backlog(self._sinks, sealed=self._ask.identities is not None, after=after):
+                for standing in page:
+                    await self._feed_one(clips, standing)
+                after = page[-1].clip.id
 
     async def _tell_of_sealed(self) -> None:
         """What a sink lacks that no other can give it, though the archive holds it, takes the owner's key."""
@@ -420,13 +432,20 @@ class Archive:
 
     async def _feed_one(self, clips: asyncio.TaskGroup, standing: Standing) -> None:
         clip = standing.clip
-        open_lanes = any(not self._lanes[need.sink].closed for need in standing.lacking)
-        if clip.id in self._unfinished or clip.id in self._in_hand or self._ask.leaves_out(clip) or not open_lanes:
+        if clip.id in self._unfinished or clip.id in self._in_hand or self._ask.leaves_out(clip) or not self._can_feed(standing):
             return
         self._unfinished.add(clip.id)
         if self._postponed.pop(clip.id, None) is None:
             self._progress.listed(clip.account, clip.source, 1, self._sinks)
         await self._start(clips, ClipRef(clip=clip, open=no_source), standing, clip.source)
+
+    def _can_feed(self, standing: Standing) -> bool:
+        """Whether a sink that lacks the clip is open, and something that holds it need not be waited for."""
+        held = [copy for copy in standing.held if copy.plain is None or self._ask.identities is not None]
+        givers = [self._lanes[copy.sink] for copy in held]
+        waits = any(lane.opening for lane in givers) and not any(lane.is_open for lane in givers)
+        there = any(self._lanes[need.sink].is_open for need in standing.lacking)
+        return there and (not waits or self._spool.holds(standing.clip.id))
 
     def settle(self) -> None:
         """Count what was sent away, and was not fed after all: another run has to bring it."""

@@ -29,6 +29,7 @@ from blinkarchive.errors import (
 )
 from blinkarchive.interfaces import Body, ClipRef
 from blinkarchive.model import Clip, ClipId, Content, Copy, Need, Plain, SinkName, Standing, State
+from blinkarchive.pipeline.joining import one_open
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.progress import Progress
 from blinkarchive.pipeline.spool import Spool
@@ -44,6 +45,7 @@ GIVEN_UP_FOR = timedelta(days=7)
 """How long a clip that was given up is left alone."""
 
 _MOST_UNREACHABLE = 3
+_MOST_REREADS = 16
 _OF_THE_CLIP = (BadClip, ClipGone, CommandFailed, Forbidden, ForeignHost, ServerTrouble, BadKey, CopyDiffers)
 
 
@@ -97,6 +99,7 @@ class Courier:
         self._identities = identities
         self._make_room = make_room
         self._beside = beside
+        self._rereads = asyncio.Semaphore(_MOST_REREADS)
         self._unreachable: dict[str, int] = {}
         #: Accounts whose server is away, or wants a person, and why: their clips are not asked for any more in this run.
         self.down: dict[str, BlinkArchiveError] = {}
@@ -107,7 +110,7 @@ class Courier:
         way.ends |= {copy.sink: "known" for copy in way.standing.held}
         way.ends |= {need.sink: "failed" for need in way.standing.lacking}
         needs = [need for need in way.standing.lacking if self._due(need, way)]
-        if not needs:
+        if not needs or not await self._one_open(needs, way):
             return
         try:
             content = await self._content(way)
@@ -147,7 +150,18 @@ class Courier:
         if need.state is State.GAVE_UP and need.tried_at and self._clock.now() - need.tried_at < GIVEN_UP_FOR:
             way.ends[need.sink] = "gave_up"
             return False
-        return not self._lanes[need.sink].closed
+        lane = self._lanes[need.sink]
+        return lane.is_open or lane.opening
+
+    async def _one_open(self, needs: Sequence[Need], way: Way) -> bool:
+        """Whether a sink that lacks the clip is open: nothing is fetched for sinks that are still being opened."""
+        lanes = [self._lanes[need.sink] for need in needs]
+        if way.standing.held and not any(lane.is_open for lane in lanes):
+            self._held(way)  # to wait for these sinks delays no other clip
+        if await one_open(lanes, way.ticket):
+            return True
+        way.sent_away = any(lane.opening for lane in lanes)
+        return False
 
     async def _content(self, way: Way) -> Content:
         """The clip's bytes: from the spool of a killed run, else from a sink that has them, else from the source."""
@@ -157,6 +171,8 @@ class Courier:
         for copy in way.standing.held:
             if copy.plain is not None and self._identities is None:
                 continue  # it is encrypted, and not for us
+            if self._lanes[copy.sink].opening:
+                continue  # it may be silent, and the source is there
             try:
                 return await self._reread(way.clip, self._lanes[copy.sink], copy)
             except SpoolFull:
@@ -193,7 +209,8 @@ class Courier:
             return await write()
 
     async def _reread(self, clip: Clip, lane: Lane, copy: Copy) -> Content:
-        return await self._fill(ClipRef(clip=clip, open=lambda: clip_of(lane, copy, self._identities, self._spool.folder)))
+        async with self._rereads:
+            return await self._fill(ClipRef(clip=clip, open=lambda: clip_of(lane, copy, self._identities, self._spool.folder)))
 
     def _judge(self, account: str, error: BlinkArchiveError) -> None:
         """Decide whether Blink (or the spool) as a whole is away, so that other clips need not find out one by one."""
@@ -204,6 +221,10 @@ class Courier:
         self.down.setdefault(account, error)
 
     async def _deliver(self, way: Way, lane: Lane, content: Content) -> None:
+        if lane.opening and not await one_open([lane], way.ticket):
+            way.ends[lane.name] = "failed"
+            way.sent_away |= lane.opening
+            return
         if not await lane.places.take(way.ticket):
             way.ends[lane.name] = "failed"
             way.sent_away = True

@@ -20,7 +20,6 @@ from blinkarchive.errors import (
     AlreadyThere,
     ArchiveError,
     BlinkArchiveError,
-    ConfigError,
     CopyDiffers,
     NotFound,
     PluginError,
@@ -50,6 +49,7 @@ _STRIKES = 5
 _SILENCE = 120.0
 _CLOSING = 5.0
 _LONGEST_MARKER = 4096
+_NOT_OPENED = "not opened"
 _DEAF = "its plugin does not answer, and does not stop when it is told to"
 
 
@@ -149,10 +149,12 @@ class Lane:
         deadline: float = 600.0,
         opening: float = 60.0,
         letting_go: float = LETTING_GO,
+        naming: asyncio.Lock | None = None,
     ) -> None:
         """With a `seal` nothing but what is encrypted goes in, save the marker. `in_clear`: the owner said that nothing is to be.
         `at_once` is how many clips may be put at the same time. In seconds: `deadline` is what one put and its check may take,
         `opening` what the sink may take to be opened and proven, `letting_go` what it may take to stop when it is told to.
+        `naming` is shared by sinks that are opened together: it is held while one of them takes its name in the index.
         """
         self.name = name
         #: Its name in the config: `name` is the one that the index knows.
@@ -170,8 +172,26 @@ class Lane:
         self._strikes = 0
         #: Whether its plugin did not stop when it was told to.
         self._deaf = False
+        self._naming = naming or asyncio.Lock()
         #: Why it is closed; "" while it is open.
-        self.closed = "" if sink else "not opened"
+        self.closed = "" if sink else _NOT_OPENED
+        #: Whether it is being opened, in a task of its own (see `joining`); it is closed until it is proven.
+        self.opening = False
+        #: Futures that are set to True when its opening has ended.
+        self.awaited_by: set[asyncio.Future[bool]] = set()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened and proven, and was not closed since."""
+        return not self.closed
+
+    def settle(self) -> None:
+        """Its opening has ended, well or not: wake all that waits for that."""
+        self.opening = False
+        for waiting in self.awaited_by:
+            if not waiting.done():
+                waiting.set_result(True)
+        self.awaited_by.clear()
 
     @property
     def _sink(self) -> Sink:
@@ -187,7 +207,7 @@ class Lane:
         spool: Spool,
         others: Iterable[SinkName] = (),
     ) -> AsyncIterator[Lane]:
-        """Open the sink and prove it. When that fails the lane is closed, with the reason; only `ConfigError` is raised."""
+        """Open the sink and prove it. When that fails, the lane is closed, with the reason; nothing is raised."""
         async with self._entered(opening, lambda: self.prove(memory, spool, others)):
             yield self
 
@@ -208,16 +228,15 @@ class Lane:
         async with Hands(letting_go=self._letting_go) as hands:
             try:
                 self._opened = await self._ask(hands, lambda: hands.enter(opening()), self._opening)
-                self.closed = ""
                 async with self._guarded(), asyncio.timeout(self._opening):
                     await proving()
-            except ConfigError as error:
-                raise ConfigError(f"[sink.{self.name}] {error}") from error
+                if self.closed == _NOT_OPENED:
+                    self.closed = ""
             except BlinkArchiveError as error:
                 self.close(str(error))
             yield
             self.close("the run is over")
-            if not self._deaf:  # one that is gets no more time than a word to stop
+            if self._opened is not None and not self._deaf:  # a deaf one gets no more time than a word to stop
                 try:
                     await self._ask(hands, hands.leave, _CLOSING)
                 except BlinkArchiveError as error:  # all that counts was proven before
@@ -241,7 +260,8 @@ class Lane:
             found = await self._in_time(self._marker)
         marker = self._require(found, known)
         if known is None:
-            await self._take_name(memory, marker.id, set(others))
+            async with self._naming:
+                await self._take_name(memory, marker.id, set(others))
         await self._agree_on_encryption(memory, marker)
 
     async def _recognise(self, memory: Mapping[SinkName, str | None]) -> None:
@@ -478,7 +498,7 @@ class Lane:
 
     def close(self, why: str) -> None:
         """Ask nothing more of this sink in this run."""
-        if not self.closed or self._opened is None:
+        if not self.closed or self._opened is None or self.closed == _NOT_OPENED:
             self.closed = why
             log.info("the sink is closed for this run", extra={"sink": self.name, "because": why})
 

@@ -8,9 +8,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from blinkarchive.config import Config, EncryptConfig, SinkConfig, sink_options
+from blinkarchive.config import Config, EncryptConfig, SinkConfig
+from blinkarchive.convert import Problems, build
 from blinkarchive.encryption import Recipients
-from blinkarchive.errors import ConfigError, PluginError
+from blinkarchive.errors import BlinkArchiveError, ConfigError, PluginError
 from blinkarchive.interfaces import Sink
 from blinkarchive.model import SinkName
 from blinkarchive.registry import Registry
@@ -28,7 +29,7 @@ class Opening:
     recipients: Recipients | None
 
 
-Openings = Mapping[SinkName, Opening | PluginError]
+Openings = Mapping[SinkName, Opening | BlinkArchiveError]
 """How each sink is opened, or why it cannot be: its plugin cannot, or what goes into it could not be encrypted."""
 
 
@@ -38,32 +39,44 @@ def plugins_of(config: Config) -> Registry:
 
 
 def openings_of(config: Config, registry: Registry, asked: Sequence[SinkName]) -> Openings:
-    """How each sink of a run is opened, or why its plugin cannot. Nothing is opened yet.
+    """How each sink of a run is opened, or why it cannot be: the trouble of one of them is its own. Nothing is opened yet.
 
-    Raises one `ConfigError` that tells everything that is wrong with any of them.
+    Raises one `ConfigError` that tells everything that is wrong with what the config says of any of them.
     """
-    sinks = [config.sinks[name] for name in wanted(asked, config.sinks, "sink")]
-    broken: dict[SinkName, PluginError] = {}
-    recipients: dict[SinkName, Recipients | None] = {}
-    for sink in sinks:
+    problems = Problems()
+    openings: dict[SinkName, Opening | BlinkArchiveError] = {}
+    for sink in (config.sinks[name] for name in wanted(asked, config.sinks, "sink")):
         try:
-            recipients[sink.name] = _recipients(sink)
-        except PluginError as error:
-            broken[sink.name] = error
-        try:
-            registry.sink_type(sink.type)
-        except PluginError as error:
-            broken[sink.name] = error
-        except ConfigError:
-            continue  # told below, with all else that is wrong
-    whole = [sink for sink in sinks if sink.name not in broken]
-    made = sink_options(whole, lambda name: registry.sink_type(name).options)
-    openings = {}
-    for sink in whole:
-        kind, given = registry.sink_type(sink.type), made[sink.name]
-        to_read = functools.partial(kind.open_to_read or kind.open, given)
-        openings[sink.name] = Opening(functools.partial(kind.open, given), to_read, recipients[sink.name])
-    return {sink.name: broken.get(sink.name) or openings[sink.name] for sink in sinks}
+            opening = _opening(sink, registry, problems)
+        except BlinkArchiveError as error:
+            openings[sink.name] = error
+        else:
+            if opening is not None:
+                openings[sink.name] = opening
+    problems.check()
+    return openings
+
+
+def _opening(sink: SinkConfig, registry: Registry, problems: Problems) -> Opening | None:
+    """How a sink is opened; None when the config cannot be used, and then `problems` says why.
+
+    Raises `PluginError` when its plugin fails, and `ConfigError` when none that is installed offers its type.
+    """
+    kind = registry.sink_type(sink.type)
+    try:
+        recipients = _recipients(sink)
+        options = build(kind.options, sink.raw, sink.place, problems)
+    except ConfigError as error:
+        problems.add(str(error))
+        return None
+    except PluginError:
+        raise
+    except Exception as error:  # code of the plugin
+        raise PluginError(f"plugin {sink.type!r} failed to check its options: {type(error).__name__}: {error}") from error
+    if options is None:
+        return None
+    to_read = functools.partial(kind.open_to_read or kind.open, options)
+    return Opening(functools.partial(kind.open, options), to_read, recipients)
 
 
 def _recipients(sink: SinkConfig) -> Recipients | None:

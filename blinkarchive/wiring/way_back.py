@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from blinkarchive.clock import Clock
 from blinkarchive.config import Config, EncryptConfig
 from blinkarchive.encryption import Identities
-from blinkarchive.errors import ConfigError, IndexUnusable, NothingArchived, PluginError
+from blinkarchive.errors import ConfigError, IndexUnusable, NothingArchived
 from blinkarchive.files import Files
 from blinkarchive.index import Index
 from blinkarchive.model import Clip, Copy, Key, SinkName, Standing
 from blinkarchive.pipeline.archive import Ask
+from blinkarchive.pipeline.joining import all_settled, opened_together
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.listed import Listed, count_strangers, gather, versions
 from blinkarchive.pipeline.lock import held
@@ -22,7 +24,7 @@ from blinkarchive.pipeline.naming import Namer
 from blinkarchive.pipeline.restoring import Restored, Restoring
 from blinkarchive.pipeline.verifying import Verified, Verifying
 from blinkarchive.wiring.looking import reading
-from blinkarchive.wiring.sinks import Openings, openings_of, plugins_of
+from blinkarchive.wiring.sinks import Opening, Openings, openings_of, plugins_of
 from blinkarchive.wiring.state import State
 
 
@@ -160,12 +162,13 @@ def _openings(config: Config, asked: Sequence[SinkName]) -> Openings:
 
 async def _lanes(stack: AsyncExitStack, openings: Openings, memory: Mapping[SinkName, str | None]) -> list[Lane]:
     """The sinks, opened to read from them; one that is away is closed, with the reason."""
-    lanes = []
-    for name, opening in openings.items():
-        lane = Lane(name, None, clock=Clock())
-        lanes.append(lane)
-        if isinstance(opening, PluginError):
-            lane.close(str(opening))
+    lanes = {Lane(name, None, clock=Clock()): opening for name, opening in openings.items()}
+    opening_lanes = {}
+    for lane, opening in lanes.items():
+        if isinstance(opening, Opening):
+            opening_lanes[lane] = partial(lane.opened_to_read, opening.open_to_read, memory)
         else:
-            await stack.enter_async_context(lane.opened_to_read(opening.open_to_read, memory))
-    return lanes
+            lane.close(str(opening))
+    await stack.enter_async_context(opened_together(opening_lanes))
+    await all_settled(lanes)
+    return list(lanes)

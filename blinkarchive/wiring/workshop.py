@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
 from blinkarchive.config import Config, require
-from blinkarchive.errors import BlinkArchiveError, LoginNeeded, PluginError
+from blinkarchive.errors import BlinkArchiveError, LoginNeeded
 from blinkarchive.index import Index
 from blinkarchive.interfaces import Source
 from blinkarchive.model import ClipId, RunReport, SinkName, SourceName, Standing
@@ -20,6 +21,7 @@ from blinkarchive.pace import Pace
 from blinkarchive.pipeline.archive import Archive, Ask
 from blinkarchive.pipeline.catalog import catalogue
 from blinkarchive.pipeline.deletion import Deletions, Rule
+from blinkarchive.pipeline.joining import all_settled, opened_together
 from blinkarchive.pipeline.lane import Lane, Seal
 from blinkarchive.pipeline.lock import held
 from blinkarchive.pipeline.naming import Namer
@@ -30,7 +32,7 @@ from blinkarchive.retry import Patience
 from blinkarchive.sources.media_list import MediaList
 from blinkarchive.sources.sync_module import SyncModules
 from blinkarchive.wiring.signing_in import signed_in
-from blinkarchive.wiring.sinks import Openings, openings_of, plugins_of, wanted
+from blinkarchive.wiring.sinks import Opening, Openings, openings_of, plugins_of, wanted
 from blinkarchive.wiring.state import State
 
 if TYPE_CHECKING:
@@ -84,6 +86,8 @@ class Workshop:
         self.signing_in: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         #: Held by the run that writes catalogues: what no catalogue lists yet is listed once.
         self.cataloguing = asyncio.Lock()
+        #: Held while a sink takes its name in the index: two sinks may turn out to be the same place.
+        self.naming = asyncio.Lock()
 
     @classmethod
     @asynccontextmanager
@@ -197,9 +201,12 @@ class _Run:
             return report
 
     async def _pass(self, stack: AsyncExitStack) -> None:
-        lanes = await self._lanes(stack)
+        lanes = self._lanes()
+        if not self._ask.dry_run:
+            await stack.enter_async_context(self._opened(lanes))
         self._progress.optional = frozenset(self._config.sinks) - set(self._config.required)
         self._progress.min_copies = self._config.archive.min_copies
+        await self._names_known(lanes)
         forgotten = await self._forgotten()
         deletions = Deletions(
             index=self._index,
@@ -240,6 +247,7 @@ class _Run:
                 await archive.collect(await self._sources(stack))
             if self._ask.feed:
                 await archive.feed()
+            await all_settled(lanes)
             async with self._workshop.cataloguing:
                 for lane in lanes:
                     if not lane.closed:
@@ -248,7 +256,7 @@ class _Run:
         finally:
             archive.settle()
             for lane in lanes:
-                if lane.closed and not self._ask.dry_run:
+                if lane.closed and not (self._ask.dry_run or lane.opening):
                     self._progress.sink_failed(lane.name, lane.closed)
 
     async def _forgotten(self) -> list[SinkName]:
@@ -272,22 +280,38 @@ class _Run:
 
     # --- sinks
 
-    async def _lanes(self, stack: AsyncExitStack) -> list[Lane]:
-        """The sinks of this run, opened and proven; one that is away is closed, with the reason. A dry run opens none."""
+    def _lanes(self) -> list[Lane]:
+        """The sinks of this run, none of them open yet. One that cannot be opened is closed, with the reason."""
         lanes = []
         for name in wanted(self._ask.sinks, self._workshop.openings, "sink"):
             opening = self._workshop.openings[name]
-            recipients = None if isinstance(opening, PluginError) else opening.recipients
+            recipients = opening.recipients if isinstance(opening, Opening) else None
             seal = Seal(recipients, self._index.secret) if recipients else None
-            lane = Lane(name, None, clock=self._clock, seal=seal, in_clear=self._config.sinks[name].encrypt is False)
-            lanes.append(lane)
-            if self._ask.dry_run:
-                continue
-            if isinstance(opening, PluginError):
+            in_clear = self._config.sinks[name].encrypt is False
+            lane = Lane(name, None, clock=self._clock, seal=seal, in_clear=in_clear, naming=self._workshop.naming)
+            if not isinstance(opening, Opening):
                 lane.close(str(opening))
-            else:
-                await stack.enter_async_context(lane.opened(opening.open, self._index, self._spool, self._config.sinks))
+            lanes.append(lane)
         return lanes
+
+    def _opened(self, lanes: Sequence[Lane]) -> AbstractAsyncContextManager[None]:
+        """Open the sinks, each of which joins the run when it is proven."""
+        openings = {lane: self._workshop.openings[lane.name] for lane in lanes}
+        return opened_together(
+            {
+                lane: functools.partial(lane.opened, opening.open, self._index, self._spool, self._config.sinks)
+                for lane, opening in openings.items()
+                if isinstance(opening, Opening)
+            }
+        )
+
+    async def _names_known(self, lanes: Sequence[Lane]) -> None:
+        """Wait for sinks of which only the marker tells whether the index knows them, under a name that the config no longer has:
+        before that nobody knows what they hold.
+        """
+        known = await self._index.sink_ids()
+        if self._config.forgotten(known):
+            await all_settled([lane for lane in lanes if known.get(lane.name) is None])
 
     # --- sources
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from blinkarchive.simulator import World
-from tests.acceptance.conftest import House, Houses, films
+from tests.acceptance.conftest import House, Houses, ended, films
 
 CLIPS = 4
 
@@ -143,3 +148,34 @@ async def test_a_sink_that_comes_back_after_it_was_retired_is_looked_at_again(ho
         assert (await house("run")).code == 0
         names = sorted(path.name for path in (house.folder / "cabin").rglob("*.mp4"))
         assert len(names) == CLIPS + 1, "what is spoiled there counts as nothing: the clip has a second name"
+
+
+async def test_two_sinks_whose_server_is_silent_delay_no_clip_in_the_folder(house_of: Houses, world: World) -> None:
+    async with house_of(world) as house, _silent_server() as port:
+        configure(house, _sftp("one", port), disk("nas", house.nas), _sftp("two", port))
+        running = await house.start("run", "--json")
+        async with asyncio.timeout(25):
+            while len(house.clips()) < CLIPS:
+                await asyncio.sleep(0.1)
+        assert running.returncode is None, "the silent sinks are still being opened"
+        running.send_signal(signal.SIGINT)
+        stopped = await ended(running)
+        assert stopped.code == 130
+        assert stopped.report["sinks"]["nas"]["stored"] == CLIPS
+
+
+@asynccontextmanager
+async def _silent_server() -> AsyncIterator[int]:
+    """A port that takes connections and never says a word."""
+    server = socket.create_server(("127.0.0.1", 0))
+    try:
+        yield server.getsockname()[1]
+    finally:
+        server.close()
+
+
+def _sftp(name: str, port: int) -> str:
+    return (
+        f'[sink.{name}]\ntype = "sftp"\nhost = "127.0.0.1"\nport = {port}\nusername = "nobody"\npath = "clips"\n'
+        f'password = "x"\nhost_key = "SHA256:{"A" * 43}"\nrequired = false\n'
+    )

@@ -33,6 +33,7 @@ from blinkarchive.model import RunReport, Standing, State, Trouble
 from blinkarchive.pipeline.archive import Archive, Ask
 from blinkarchive.pipeline.catalog import CATALOGUED, catalogue
 from blinkarchive.pipeline.deletion import Deletions, Rule
+from blinkarchive.pipeline.joining import all_settled, opened_together
 from blinkarchive.pipeline.lane import Lane, Seal
 from blinkarchive.pipeline.naming import Namer
 from blinkarchive.pipeline.progress import Progress
@@ -85,6 +86,8 @@ class House:
     sinks: dict[str, MemorySink] = field(default_factory=lambda: {"nas": MemorySink()})
     told: list[tuple[Clip, Copy]] = field(default_factory=list)
     opening: float = 60.0
+    #: How long some of the sinks take to be opened, in seconds.
+    slow: dict[MemorySink, float] = field(default_factory=dict)
     deadline: float = 600.0
     planned: list[Standing] = field(default_factory=list)
     skip_twins: bool = False
@@ -114,6 +117,7 @@ class House:
             index = await stack.enter_async_context(self.index(read_only=bool(ask and ask.dry_run)))
             spool = await stack.enter_async_context(Spool(self.folder / "spool").opened())
             asked = (ask and ask.sinks) or tuple(map(SinkName, self.sinks))
+            naming = asyncio.Lock()
             lanes = [
                 Lane(
                     name,
@@ -124,14 +128,22 @@ class House:
                     at_once=2,
                     opening=self.opening,
                     deadline=self.deadline,
+                    naming=naming,
                 )
                 for name in asked
             ]
-            for lane, sink in [(lane, self.sinks[lane.name]) for lane in lanes]:
-                if not (ask and ask.dry_run):
-                    await stack.enter_async_context(
-                        lane.opened(functools.partial(_given, sink), index, spool, map(SinkName, self.sinks))
-                    )
+            openings = {
+                lane: functools.partial(
+                    lane.opened,
+                    functools.partial(self.enter, self.sinks[lane.name]),
+                    index,
+                    spool,
+                    list(map(SinkName, self.sinks)),
+                )
+                for lane in lanes
+            }
+            if not (ask and ask.dry_run):
+                await stack.enter_async_context(opened_together(openings))
             deletions = Deletions(
                 index=wrap(index),
                 lanes=lanes,
@@ -165,6 +177,7 @@ class House:
                 await archive.collect(sources)
                 if ask is None or ask.feed:
                     await archive.feed()
+                await all_settled(lanes)
                 for lane in lanes:
                     if not lane.closed:
                         await catalogue(index, spool, lane, "20260502T120000Z-abcd", self.clock.now())
@@ -173,6 +186,12 @@ class House:
                 stopped = True
             archive.settle()
         return progress.report("20260502T120000Z-abcd", NOW, 1.0, stopped=stopped)
+
+    @asynccontextmanager
+    async def enter(self, sink: MemorySink) -> AsyncIterator[MemorySink]:
+        """Open a sink: it takes as long as `slow` says."""
+        await asyncio.sleep(self.slow.get(sink, 0.0))
+        yield sink
 
     async def state(self, id: ClipId, sink: str = "nas") -> tuple[State, int, str]:
         async with self.index() as index:
@@ -183,11 +202,6 @@ class House:
     def spooled(self) -> list[Path]:
         folder = self.folder / "spool"
         return [path for path in folder.iterdir() if not path.name.endswith(".part")] if folder.exists() else []
-
-
-@asynccontextmanager
-async def _given(sink: MemorySink) -> AsyncIterator[MemorySink]:
-    yield sink
 
 
 @pytest.fixture
