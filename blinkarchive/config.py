@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta, tzinfo
@@ -383,22 +383,6 @@ def options(kind: type[T], sink: SinkConfig) -> T:
     made = build(kind, sink.raw, sink.place, problems)
     problems.check()
     assert made is not None  # nothing was wrong with it
-    return made
-
-
-def sink_options(sinks: Iterable[SinkConfig], kind: Callable[[str], type[Any]]) -> dict[SinkName, Any]:
-    """The options of several sinks. `kind` gives the options of a type, or raises `ConfigError` when there is no such type.
-
-    Raises one `ConfigError` that tells everything that is wrong with any of them.
-    """
-    problems = Problems()
-    made = {}
-    for sink in sinks:
-        try:
-            made[sink.name] = build(kind(sink.type), sink.raw, sink.place, problems)
-        except ConfigError as error:
-            problems.add(sink.place.say("type", str(error)))
-    problems.check()
     return made
 
 

@@ -34,6 +34,7 @@ from blinkarchive.model import Alarm, AlarmChange, Content, Key, SinkName
 from blinkarchive.pipeline.hands import Hands
 from blinkarchive.pipeline.lane import MARKER
 from blinkarchive.registry import Registry
+from blinkarchive.secret import redact
 
 if TYPE_CHECKING:
     from blinkarchive.index import Index
@@ -322,6 +323,9 @@ async def _sinks(config: Config, registry: Registry) -> AsyncIterator[Check]:
             yield Check(what=what, verdict=Verdict.FAIL, found=str(error), advice="mend or update the plugin")
         except BlinkArchiveError as error:
             yield Check(what=what, verdict=Verdict.FAIL, found=str(error), advice="mend it; the next run catches up")
+        except Exception as error:  # noqa: BLE001  # code of the plugin
+            found = redact(f"its plugin failed: {type(error).__name__}: {error}")
+            yield Check(what=what, verdict=Verdict.FAIL, found=found, advice="mend or update the plugin")
 
 
 def _in_a_line(error: ConfigError) -> str:

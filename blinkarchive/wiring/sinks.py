@@ -15,6 +15,7 @@ from blinkarchive.errors import BlinkArchiveError, ConfigError, PluginError
 from blinkarchive.interfaces import Sink
 from blinkarchive.model import SinkName
 from blinkarchive.registry import Registry
+from blinkarchive.secret import redact
 
 T = TypeVar("T")
 
@@ -58,11 +59,15 @@ def openings_of(config: Config, registry: Registry, asked: Sequence[SinkName]) -
 
 
 def _opening(sink: SinkConfig, registry: Registry, problems: Problems) -> Opening | None:
-    """How a sink is opened; None when the config cannot be used, and then `problems` says why.
+    """How a sink is opened; None when its table in the config cannot be used, and then `problems` says why.
 
-    Raises `PluginError` when its plugin fails, and `ConfigError` when none that is installed offers its type.
+    Raises `PluginError` when its plugin cannot be loaded, or fails.
     """
-    kind = registry.sink_type(sink.type)
+    try:
+        kind = registry.sink_type(sink.type)
+    except ConfigError as error:
+        problems.add(sink.place.say("type", str(error)))
+        return None
     try:
         recipients = _recipients(sink)
         options = build(kind.options, sink.raw, sink.place, problems)
@@ -72,7 +77,9 @@ def _opening(sink: SinkConfig, registry: Registry, problems: Problems) -> Openin
     except PluginError:
         raise
     except Exception as error:  # code of the plugin
-        raise PluginError(f"plugin {sink.type!r} failed to check its options: {type(error).__name__}: {error}") from error
+        raise PluginError(
+            f"plugin {sink.type!r} failed to read its options: {type(error).__name__}: {redact(str(error))}"
+        ) from error
     if options is None:
         return None
     to_read = functools.partial(kind.open_to_read or kind.open, options)

@@ -166,12 +166,26 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"known_hosts: {file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    except OSError as error:
+        raise ConfigError(f"known_hosts: {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"known_hosts: line {line} of {file} is not UTF-8: correct or remove it") from error
 
 
 def _parsed(text: str, file: Path) -> asyncssh.SSHKnownHosts:
     try:
         return asyncssh.import_known_hosts(text)
     except ValueError as error:
-        raise ConfigError(f"known_hosts: {file} cannot be understood: {error}") from error
+        raise ConfigError(
+            f"known_hosts: {_bad_line(text)} of {file} cannot be understood ({error}): correct or remove it"
+        ) from error
+
+
+def _bad_line(text: str) -> str:
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            asyncssh.import_known_hosts(line)
+        except ValueError:
+            return f"line {number}"
+    return "a line"

@@ -262,6 +262,58 @@ async def test_a_first_config_that_cannot_be_used_is_no_start(tmp_path: Path) ->
             await serve(at.load, reloads=asyncio.Event(), clock=at.clock)
 
 
+FICKLE = """
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from blinkarchive import ConfigError, SinkType, hookimpl
+from blinkarchive_disk import DISK
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    path: str
+
+@asynccontextmanager
+async def opened(options):
+    if Path(options.path, "broken").exists():
+        raise ConfigError("its helper program is too old")
+    async with DISK.open(DISK.options(path=options.path)) as disk:
+        yield disk
+
+@hookimpl
+def blinkarchive_sink_types():
+    return [SinkType(kind="fickle", options=Options, open=opened)]
+"""
+
+
+def test_a_sink_that_cannot_be_opened_is_reported_and_filled_when_it_is_fixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "site" / "fickle-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fickle\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[blinkarchive]\nfickle = fickle_module\n")
+    (info.parent / "fickle_module.py").write_text(FICKLE)
+    monkeypatch.syspath_prepend(info.parent)
+
+    @virtually
+    async def served(folder: Path) -> None:
+        async with house(folder) as at:
+            cabin = folder / "cabin"
+            cabin.mkdir()
+            (cabin / "broken").touch()
+            at.configure(more=f'[sink.cabin]\ntype = "fickle"\npath = "{cabin}"\n')
+            async with at.served():
+                await at.until(lambda: at.kept() == at.truth())
+                await at.until(lambda: "sink cabin" in at.wrong)
+                assert at.wrong["sink cabin"] == "its helper program is too old"
+                (cabin / "broken").unlink()
+                await at.until(lambda: len(list(cabin.rglob("*.mp4"))) == len(at.truth()))
+                await at.until(lambda: "sink cabin" not in at.wrong)
+
+    served(tmp_path)
+
+
 @virtually
 async def test_a_stop_leaves_what_was_on_its_way_to_the_next_start(tmp_path: Path) -> None:
     async with house(tmp_path, clips=60) as at:

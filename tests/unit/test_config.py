@@ -26,13 +26,13 @@ from blinkarchive.config import (
     load,
     options,
     require,
-    sink_options,
 )
 from blinkarchive.convert import Size
 from blinkarchive.errors import ConfigError, PluginError
 from blinkarchive.model import SinkName, SourceName
 from blinkarchive.pace import PACES, Figures
 from blinkarchive.secret import Secret, redact
+from blinkarchive.wiring.sinks import openings_of, plugins_of
 from blinkarchive.wiring.workshop import check
 
 WHOLE = """
@@ -579,20 +579,16 @@ class TestOptions:
             options(Everything, self.sink(config, 'text = "impossible"'))
 
     def test_what_is_wrong_with_several_sinks_is_told_at_once(self, config: Load) -> None:
-        def kind(name: str) -> type[Everything]:
-            if name != "x":
-                raise ConfigError(f"no plugin for {name}")
-            return Everything
-
         read = config(
-            '[sink.a]\ntype = "x"\n[sink.b]\ntype = "x"\ntext = 1\n[sink.c]\ntype = "x"\ntext = "t"\n[sink.d]\ntype = "y"'
+            '[sink.a]\ntype = "disk"\n[sink.b]\ntype = "disk"\npath = 1\n'
+            '[sink.c]\ntype = "disk"\npath = "/c"\n[sink.d]\ntype = "y"'
         )
         with pytest.raises(ConfigError, match=r"3 things") as refused:
-            sink_options(read.sinks.values(), kind)
-        assert "text in [sink.a]: missing" in str(refused.value)
-        assert 'text in [sink.b]: must be a text: "…", not 1' in str(refused.value)
-        assert ":10: type in [sink.d]: no plugin for y" in str(refused.value)
-        assert sink_options([read.sinks[SinkName("c")]], kind) == {"c": Everything(text="t")}
+            openings_of(read, plugins_of(read), ())
+        assert "path in [sink.a]: missing" in str(refused.value)
+        assert 'path in [sink.b]: must be a text: "…", not 1' in str(refused.value)
+        assert ":10: type in [sink.d]: no plugin for sinks of type 'y'" in str(refused.value)
+        assert list(openings_of(read, plugins_of(read), [SinkName("c")])) == ["c"]
 
     def test_options_that_no_table_can_fill_are_the_plugins_fault(self, config: Load) -> None:
         @dataclass(frozen=True)
