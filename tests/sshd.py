@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -31,9 +32,9 @@ def program() -> str:
     return found
 
 
-def new_key(file: Path, passphrase: str | None = None) -> asyncssh.SSHKey:
+def new_key(file: Path, passphrase: str | None = None, kind: str = "ssh-ed25519", **more: Any) -> asyncssh.SSHKey:
     """A fresh key, written to a file that is its owner's alone."""
-    key = asyncssh.generate_private_key("ssh-ed25519")
+    key = asyncssh.generate_private_key(kind, **more)
     file.touch(mode=0o600)
     key.write_private_key(file, passphrase=passphrase)
     return key
@@ -53,6 +54,8 @@ class Sshd:
     powerless: bool = False
     host_key: asyncssh.SSHKey = field(init=False)
     process: subprocess.Popen[bytes] | None = None
+    #: What runs in place of the login shell; "" for file transfer alone.
+    command: str = ""
 
     @property
     def home(self) -> Path:
@@ -76,11 +79,11 @@ class Sshd:
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # it insists on it, and a container may not have it
 
-    def change_host_key(self) -> None:
+    def change_host_key(self, kind: str = "ssh-ed25519", **more: Any) -> None:
         """From the next start on it has another host key."""
         file = self.folder / "host_key"
         file.unlink(missing_ok=True)
-        self.host_key = new_key(file)
+        self.host_key = new_key(file, kind=kind, **more)
 
     def trust(self, file: Path) -> None:
         """Write a file of known hosts that has this server."""
@@ -92,7 +95,7 @@ class Sshd:
             f"ListenAddress 127.0.0.1:{self.port}\nHostKey {self.folder / 'host_key'}\nPidFile none\nStrictModes no\nUsePAM no\n"
             f"AuthorizedKeysFile {self.folder / 'authorized_keys'}\nPermitRootLogin yes\nPasswordAuthentication no\n"
             f"KbdInteractiveAuthentication no\nSubsystem sftp internal-sftp\n"
-            f"ForceCommand internal-sftp -d {self.home} {self.sftp}\n"
+            f"ForceCommand {self.command or f'internal-sftp -d {self.home} {self.sftp}'}\n"
             f"MaxStartups 100\nMaxSessions 100\nLogLevel ERROR\n{self.more}"
         )
         until = time.monotonic() + PATIENCE

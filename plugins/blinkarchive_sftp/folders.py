@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import cast
 
 import asyncssh
 from asyncssh.constants import (
@@ -15,10 +17,14 @@ from asyncssh.constants import (
 
 from blinkarchive import BadKey, SinkError, SinkUnavailable
 from blinkarchive_sftp.session import Session
-from blinkarchive_sftp.telling import MISSING
+from blinkarchive_sftp.telling import MISSING, TROUBLE, printable
 
 REMEMBERED = 4096
 """Folders that were seen to be folders, and are not looked at again."""
+
+_LOOKING = 10.0
+_NAMED = 10
+"""Seconds for naming folders of the login folder, and how many are named."""
 
 Attributes = asyncssh.SFTPAttrs
 
@@ -48,22 +54,56 @@ class Folders:
 
         Raises `SinkUnavailable`.
         """
-        if not make:
-            await self.require(session)
-            return
         with session.doing(f"open the folder {self.told(())}"):
             try:
                 found = await session.sftp.stat(self._root)
-            except MISSING:
-                try:
-                    await session.sftp.mkdir(self._root)
-                except MISSING as error:
-                    raise SinkUnavailable(
-                        f"{self._address}: {self.told(())} does not exist, nor does the folder above it. Is a disk not mounted?"
-                    ) from error
-                found = await session.sftp.stat(self._root)
+            except MISSING as error:
+                if not make:
+                    raise SinkUnavailable(await self._absent(session, "does not exist")) from error
+                found = await self._root_made(session)
         if found.type not in (FILEXFER_TYPE_DIRECTORY, FILEXFER_TYPE_UNKNOWN):
             raise SinkUnavailable(f"{self._address}: {self.told(())} is a file, not a folder")
+
+    async def _root_made(self, session: Session) -> Attributes:
+        try:
+            await session.sftp.mkdir(self._root)
+        except MISSING as error:
+            raise SinkUnavailable(await self._absent(session, "does not exist, nor does the folder above it")) from error
+        except asyncssh.SFTPPermissionDenied as error:
+            raise SinkUnavailable(await self._absent(session, "does not exist, and this account may not make it")) from error
+        return await session.sftp.stat(self._root)
+
+    async def _absent(self, session: Session, why: str) -> str:
+        """Words for a path that leads nowhere, with what the account sees: in a chroot that is not what the server has."""
+        return (
+            f"{self._address}: {self.told(())} {why}. Is a disk not mounted, or path wrong? {await self._login_folder(session)}"
+        )
+
+    async def _login_folder(self, session: Session) -> str:
+        try:
+            async with asyncio.timeout(_LOOKING):
+                home = await session.sftp.realpath(b".")
+                found, more = await self._some_folders(session, home)
+        except (*TROUBLE, TimeoutError):
+            return "The login folder cannot be listed."
+        names = ", ".join(f'"{name}"' for name in sorted(found)) + (" and more" if more else "")
+        where = printable(home)
+        return f"For this account the login folder is {where}, and {f'in it are {names}' if found else 'no folder is in it'}"
+
+    async def _some_folders(self, session: Session, home: bytes) -> tuple[list[str], bool]:
+        """The names of a few folders, and whether there are more, or may be."""
+        found: list[str] = []
+        looked_at = 0
+        entries = cast("AsyncGenerator[asyncssh.SFTPName]", session.sftp.scandir(home))
+        async with aclosing(entries):
+            async for entry in entries:
+                looked_at += 1
+                if entry.attrs.type != FILEXFER_TYPE_DIRECTORY or bytes(entry.filename).startswith(b"."):  # type: ignore[arg-type]
+                    continue
+                if len(found) == _NAMED or looked_at > REMEMBERED:
+                    return found, True
+                found.append(printable(bytes(entry.filename)))  # type: ignore[arg-type]  # bytes, as the path was
+        return found, False
 
     async def require(self, session: Session) -> None:
         """Raise `SinkUnavailable` when the sink's own folder is gone: then nothing can be said of what is in it."""

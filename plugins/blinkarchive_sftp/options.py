@@ -76,6 +76,10 @@ class SftpOptions:
             "check": _check_fingerprint,
         },
     )
+    legacy_algorithms: bool = field(
+        default=False,
+        metadata={"help": "accept SHA-1 and RSA keys of 1024 bits, for an old server that cannot be updated"},
+    )
     connections: int = field(
         default=2, metadata={"help": "how many connections there may be at the same time", "check": _check_connections}
     )

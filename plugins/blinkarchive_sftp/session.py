@@ -13,8 +13,10 @@ import asyncssh
 
 from blinkarchive import ConfigError, SinkUnavailable
 from blinkarchive.convert import SecretRef
+from blinkarchive.permissions import OPEN
 from blinkarchive.secret import Secret
-from blinkarchive_sftp.host_keys import DEADLINE, Doorkeeper, Trust, ask
+from blinkarchive_sftp.algorithms import accepted, is_weak, weakness
+from blinkarchive_sftp.host_keys import DEADLINE, Doorkeeper, Trust, only_legacy
 from blinkarchive_sftp.options import SftpOptions
 from blinkarchive_sftp.telling import LOST, TROUBLE, Teller, TurnedAway
 
@@ -27,9 +29,6 @@ IN_FLIGHT = 2 * 1024 * 1024
 _KEEPALIVE = 15
 _MISSED = 3
 """A peer that does not answer for so many seconds, so many times, is dead."""
-
-_CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
-"""First of the library's own choice: processors have instructions for them."""
 
 _CLOSING = 1.0
 
@@ -87,7 +86,7 @@ class Login:
     def of(cls, options: SftpOptions) -> Login:
         """Read key and secrets. Raises `ConfigError`."""
         passphrase, password = _secret("key_passphrase", options.key_passphrase), _secret("password", options.password)
-        keys = [] if options.key is None else [_key(options.key, passphrase)]
+        keys = [] if options.key is None else [_key(options.key, passphrase, legacy=options.legacy_algorithms)]
         secrets = tuple(secret for secret in (passphrase, password) if secret)
         return cls(options=options, keys=keys, password=password, teller=Teller(options.address, secrets))
 
@@ -104,19 +103,30 @@ class Login:
         except asyncssh.HostKeyNotVerifiable as error:
             raise trust.refused(keeper.refused, self.teller.words(error)) from error
         except asyncssh.KeyExchangeFailed as error:
-            # Of the kinds of key that are trusted the server has none: it may have one of another kind.
-            if trust.known and (key := await ask(self.options)):
-                raise trust.refused(key, self.teller.words(error)) from error
-            raise TurnedAway(f"{address}: no agreement on how to encrypt ({self.teller.words(error)})") from error
+            words = await only_legacy(self.options) or f"{address}: no agreement on how to encrypt ({self.teller.words(error)})"
+            raise TurnedAway(words) from error
         except asyncssh.PermissionDenied as error:
             ways = " nor ".join(self._ways())
             raise TurnedAway(f"{address}: the server is there and takes not {ways}: {self.teller.words(error)}") from error
         except TimeoutError as error:
             raise SinkUnavailable(f"{address}: no answer within {DEADLINE:g} s") from error
+        except asyncssh.SFTPBadMessage as error:
+            raise SinkUnavailable(
+                f"{address}: logged in, and text came instead of SFTP: the login shell there prints something (~/.bashrc, "
+                "/etc/profile, or nologin). Let it print nothing without a terminal, or give the account "
+                f"ForceCommand internal-sftp ({self.teller.words(error)})"
+            ) from error
+        except asyncssh.SFTPConnectionLost as error:
+            raise SinkUnavailable(
+                f"{address}: logged in, and the session for SFTP ended at once: may this account use SFTP? "
+                f"({self.teller.words(error)})"
+            ) from error
         except asyncssh.ChannelOpenError as error:
             raise SinkUnavailable(f"{address}: logged in, but it offers no SFTP: {self.teller.words(error)}") from error
         except (*TROUBLE, ValueError) as error:
             said = self.teller.words(error)
+            if keeper.gone and isinstance(error, LOST) and (words := await only_legacy(self.options)):
+                raise TurnedAway(words) from error
             if "authentication fail" in said.lower():
                 raise TurnedAway(f"{address}: the server is there and does not let us in: {said}") from error
             raise SinkUnavailable(f"{address} cannot be reached: {said}") from error
@@ -141,8 +151,7 @@ class Login:
                 gss_auth=False,
                 gss_kex=False,
                 host_based_auth=False,
-                encryption_algs=_CIPHERS,
-                compression_algs=["none"],
+                **accepted(legacy=trust.legacy),
                 keepalive_interval=_KEEPALIVE,
                 keepalive_count_max=_MISSED,
                 connect_timeout=DEADLINE,
@@ -186,9 +195,13 @@ def _secret(option: str, ref: SecretRef | None) -> Secret | None:
     return secret
 
 
-def _key(file: Path, passphrase: Secret | None) -> asyncssh.SSHKey:
+def _key(file: Path, passphrase: Secret | None, *, legacy: bool) -> asyncssh.SSHKey:
+    """The private key. Raises `ConfigError` when it cannot be used, or, as `ssh` does, when others can read it."""
     try:
-        return asyncssh.read_private_key(file, None if passphrase is None else passphrase.reveal())
+        found = file.stat()
+        if found.st_uid == os.geteuid() and found.st_mode & OPEN:
+            raise ConfigError(f"key: {file} may be read by others (mode {found.st_mode & 0o7777:04o}). Run: chmod 600 '{file}'")
+        key = asyncssh.read_private_key(file, None if passphrase is None else passphrase.reveal())
     except OSError as error:
         raise ConfigError(f"key: {file} cannot be read: {error.strerror}") from error
     except asyncssh.KeyEncryptionError as error:
@@ -196,3 +209,6 @@ def _key(file: Path, passphrase: Secret | None) -> asyncssh.SSHKey:
     except asyncssh.KeyImportError as error:
         locked = passphrase is None and "passphrase" in str(error).lower()
         raise ConfigError(f"key: {file} {'needs a key_passphrase' if locked else f'cannot be used ({error})'}") from error
+    if is_weak(key, legacy=legacy):
+        raise ConfigError(f"key: {file} is {weakness(key)}")
+    return key

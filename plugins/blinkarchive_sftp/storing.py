@@ -105,6 +105,7 @@ class Storing:
 
     async def _publish(self, session: Session, draft: Draft, parts: tuple[str, ...], publish: Publish) -> None:
         final = self._folders.path(parts)
+        draft.shared = not self._by_renaming
         with session.doing(f"give {self._folders.told(parts)} its name"):
             try:
                 await publish(draft.path, final)
@@ -137,10 +138,15 @@ class Storing:
         """Try it on two drafts."""
         if not await self._replaces(session, session.sftp.rename):
             return True
+        refusal = f"{self._address}: this server lets a rename replace what is there, and "
         if await self._replaces(session, session.sftp.link):
             raise SinkUnavailable(
-                f"{self._address}: this server lets a rename replace what is there, and has no hard links that would not. "
-                "A clip could be lost that way, so nothing is stored here"
+                f"{refusal}has no hard links that would not. A clip could be lost that way, so nothing is stored here"
+            )
+        if self._drafts.stay:
+            raise SinkUnavailable(
+                f"{refusal}removes no file. Hard links would leave a second name of each clip, so nothing is stored here: allow "
+                "the account to delete"
             )
         return False
 

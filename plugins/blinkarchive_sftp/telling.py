@@ -27,6 +27,7 @@ _FULL = (asyncssh.SFTPNoSpaceOnFilesystem, asyncssh.SFTPQuotaExceeded)
 _FULL_WORDS = ("no space", "disk full", "disk is full", "filesystem full", "quota", "enospc", "edquot")
 _DENIED = (asyncssh.SFTPPermissionDenied, asyncssh.SFTPWriteProtect, asyncssh.SFTPCannotDelete)
 _LONGEST = 300
+_LONGEST_NAME = 60
 
 
 class TurnedAway(SinkUnavailable):
@@ -60,6 +61,12 @@ class Teller:
         if isinstance(error, asyncssh.SFTPBadMessage | asyncssh.SFTPInvalidFilename | asyncssh.SFTPInvalidParameter):
             return SinkError(f"{start}: the server does not understand it, or does not take the name ({said})")
         return SinkUnavailable(f"{start}: the server says only: {said}")
+
+
+def printable(name: bytes) -> str:
+    """A name of the server as it may be shown: short, and without what a terminal would obey."""
+    text = name.decode(errors="replace")[:_LONGEST_NAME]
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def is_full(error: BaseException) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import asyncssh
@@ -14,8 +15,8 @@ import pytest
 from blinkarchive import ConfigError, SinkUnavailable
 from blinkarchive.convert import SecretRef
 from blinkarchive.secret import Secret
-from blinkarchive_sftp import SFTP, SftpOptions, introduce_sftp, open_sftp
-from blinkarchive_sftp.host_keys import shown
+from blinkarchive_sftp import SFTP, SftpOptions, introduce_sftp, open_sftp, open_sftp_to_read
+from blinkarchive_sftp.algorithms import shown
 from tests.sinks.odd_server import OddServer
 from tests.sshd import Sshd, new_key, serving
 
@@ -138,6 +139,81 @@ async def test_a_revoked_host_key_is_refused(odd: OddServer, tmp_path: Path) -> 
     assert "revoked" in await refusal(odd.options(host_key=None, known_hosts=known))
 
 
+async def test_a_revoked_host_key_is_never_introduced_as_trusted(sshd: Sshd, tmp_path: Path) -> None:
+    known, line = tmp_path / "known", sshd.host_key.export_public_key().decode()
+    options = sshd.options(tmp_path / "clips", known_hosts=known)
+    for trusting in (f"[127.0.0.1]:{sshd.port} {line}", ""):
+        known.write_text(f"{trusting}@revoked * {line}")
+        with pytest.raises(SinkUnavailable, match="revoked in") as refused:
+            await introduce_sftp(options)
+        assert shown(sshd.host_key) in str(refused.value)
+        said = await refusal(options)
+        assert f"the host key is revoked in {known}" in said
+        assert shown(sshd.host_key) in said
+        assert known.read_text() == f"{trusting}@revoked * {line}"
+
+
+async def test_a_known_key_of_another_kind_than_the_preferred_one_stays_the_one_that_is_compared(tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    with serving(tmp_path / "server") as server:
+        server.stop()
+        for kind in ("ssh-rsa", "ecdsa-sha2-nistp521"):
+            other = new_key(tmp_path / kind, kind=kind)
+            server.more = f"HostKey {tmp_path / kind}\n"
+            server.start()
+            known = tmp_path / "known"
+            known.write_text(f"[127.0.0.1]:{server.port} {other.export_public_key().decode()}")
+            options = server.options(tmp_path / "clips", known_hosts=known)
+            async with open_sftp(options):
+                pass
+            assert (await introduce_sftp(options)).shows == shown(other)
+            server.stop()
+
+
+@pytest.mark.parametrize("kind", ["ecdsa-sha2-nistp256", "ssh-rsa"])
+async def test_a_key_of_another_kind_at_openssh_is_a_changed_one(sshd: Sshd, tmp_path: Path, kind: str) -> None:
+    """OpenSSH hangs up without a word when it is asked for a kind of key that it has not."""
+    known = tmp_path / "known"
+    other = asyncssh.generate_private_key(kind)
+    known.write_text(f"[127.0.0.1]:{sshd.port} {other.export_public_key().decode()}")
+    said = await refusal(sshd.options(tmp_path / "clips", known_hosts=known))
+    assert "has changed" in said
+    assert shown(other) in said
+    assert shown(sshd.host_key) in said
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"[nonsense",
+        b"caf\xe9 ssh-ed25519 \xe9",
+        b"@revoked * ssh-ed25519 garbage",
+        b"@revoked *",
+    ],
+)
+async def test_a_bad_line_of_known_hosts_is_named(sshd: Sshd, tmp_path: Path, bad: bytes) -> None:
+    known = tmp_path / "known"
+    sshd.trust(known)
+    known.write_bytes(known.read_bytes() + bad + b"\n")
+    options = sshd.options(tmp_path / "clips", known_hosts=known)
+    for opening in (open_sftp(options).__aenter__, partial(introduce_sftp, options)):
+        with pytest.raises(ConfigError, match=r"line 2 of .* cannot be understood: correct or remove it"):
+            await opening()
+
+
+async def test_comments_of_known_hosts_may_be_in_any_encoding_and_stay_as_they_are(sshd: Sshd, tmp_path: Path) -> None:
+    known = tmp_path / "known"
+    line = f"[127.0.0.1]:{sshd.port} {sshd.host_key.export_public_key().decode().strip()} caf".encode() + b"\xe9 au lait\n"
+    known.write_bytes(b"# \xe9\nother." + line + line)
+    options = sshd.options(tmp_path / "clips", known_hosts=known)
+    async with open_sftp(options):
+        pass
+    (await introduce_sftp(options)).accept()
+    assert known.read_bytes().startswith(b"# \xe9\nother." + line)
+    async with open_sftp(options):
+        pass
+
+
 async def test_who_is_introduced_can_be_accepted_and_the_file_is_its_owners_alone(sshd: Sshd, tmp_path: Path) -> None:
     options = sshd.options(tmp_path / "clips", known_hosts=tmp_path / "ssh" / "known_hosts")
     introduction = await introduce_sftp(options)
@@ -157,7 +233,7 @@ async def test_an_accepted_key_takes_the_place_of_the_old_one_and_of_nothing_els
     known.write_text(f"# mine\nother.example {old}{name} {old}{name},alias.example {old}@revoked {name} {old}")
     options = sshd.options(tmp_path / "clips", known_hosts=known)
     introduction = await introduce_sftp(options)
-    assert len(introduction.trusted) == 2
+    assert introduction.trusted == (), "the old key is revoked"
     introduction.accept()
     now = f"{name} {' '.join(sshd.host_key.export_public_key().decode().split()[:2])}\n"
     assert known.read_text() == f"# mine\nother.example {old}alias.example {old}@revoked {name} {old}{now}"
@@ -215,7 +291,8 @@ async def test_known_hosts_that_cannot_be_read_are_a_mistake_at_first_and_an_out
     known.write_text(f"[127.0.0.1]:{odd.port} {odd.host_key.export_public_key().decode()}")
     options = odd.options(host_key=None, known_hosts=known)
     async with open_sftp(options) as sink:
-        known.write_text("[nonsense")
+        known.unlink()
+        known.mkdir()
         odd.cut()
         await asyncio.sleep(0.05)
         with pytest.raises(SinkUnavailable, match="known_hosts"):
@@ -261,6 +338,7 @@ async def test_a_key_that_is_not_accepted_is_named(sshd: Sshd, tmp_path: Path) -
 async def test_a_key_with_a_passphrase_opens(sshd: Sshd, tmp_path: Path) -> None:
     key = asyncssh.read_private_key(sshd.user_key)
     key.write_private_key(tmp_path / "locked", passphrase="open sesame")
+    (tmp_path / "locked").chmod(0o600)
     options = sshd.options(tmp_path / "clips", key=tmp_path / "locked", key_passphrase=secret("open sesame"))
     async with open_sftp(options):
         pass
@@ -320,6 +398,51 @@ async def test_something_that_is_no_ssh_server_is_told_as_that(tmp_path: Path) -
     assert "cannot be reached" in await refusal(options)
     server.close()
     await server.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("sh -c 'echo Welcome to this machine; exec sleep 60'", "the login shell there prints something"),
+        ("sh -c 'echo This account is currently not available.; exit 1'", "the login shell there prints something"),
+        ("sh -c 'exit 1'", "may this account use SFTP?"),
+    ],
+)
+async def test_a_login_shell_in_the_way_is_told_as_that(tmp_path: Path, command: str, words: str) -> None:
+    (tmp_path / "server").mkdir()
+    with serving(tmp_path / "server") as server:
+        server.stop()
+        server.command = command
+        server.start()
+        said = await refusal(server.options(tmp_path / "clips"))
+    assert "logged in" in said
+    assert words in said
+
+
+async def test_a_wrong_path_names_what_the_login_folder_holds(sshd: Sshd, tmp_path: Path) -> None:
+    for name in ("volume1", "backups", "sign\x1b[31m"):
+        (sshd.home / name).mkdir(exist_ok=True)
+    (sshd.home / "a file").touch()
+    for path in ("/no/such/clips", "missing/clips"):
+        said = await refusal(sshd.options(path))
+        assert f"{path} does not exist, nor does the folder above it" in said
+        assert f"the login folder is {str(sshd.home)[:60]}" in said
+        assert '"backups"' in said
+        assert '"volume1"' in said
+        assert '"sign?[31m"' in said
+        assert "a file" not in said
+        assert "\x1b" not in said
+        with pytest.raises(SinkUnavailable, match="volume1"):
+            async with open_sftp_to_read(sshd.options(path)):
+                pass
+    for number in range(100):
+        (sshd.home / f"folder {number:03}").mkdir()
+    said = await refusal(sshd.options("/no/such/clips"))
+    assert "and more" in said
+    assert said.count("folder 0") <= 10
+    for entry in sshd.home.iterdir():
+        entry.unlink() if entry.is_file() else entry.rmdir()
+    assert "no folder is in it" in await refusal(sshd.options("/no/such/clips"))
 
 
 async def test_a_folder_below_nothing_is_not_made(sshd: Sshd, tmp_path: Path) -> None:

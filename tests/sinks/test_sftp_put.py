@@ -15,8 +15,9 @@ import asyncssh
 import pytest
 
 from blinkarchive import AlreadyThere, Content, Key, Sink, SinkError, SinkFull, SinkUnavailable
+from blinkarchive.keys import draft_name
 from blinkarchive_sftp import open_sftp
-from blinkarchive_sftp.drafts import ABANDONED_AFTER
+from blinkarchive_sftp.drafts import ABANDONED_AFTER, CLOCK
 from blinkarchive_sftp.sink import SftpSink
 from tests.sinks.odd_server import OddServer, Proxy
 from tests.sshd import Sshd
@@ -387,6 +388,102 @@ async def test_where_neither_refuses_nothing_is_stored(renamed_over: OddServer, 
 
 
 # -- leftovers
+
+
+@pytest.fixture
+def nothing_is_deleted(odd: OddServer) -> OddServer:
+    odd.fails("remove", 0, asyncssh.SFTPPermissionDenied("Permission denied"))
+    return odd
+
+
+def an_hour_passes(folder: Path) -> None:
+    for file in folder.glob(".blinkarchive-*.part"):
+        os.utime(file, (time.time() - 3600,) * 2)
+
+
+async def test_where_nothing_may_be_deleted_runs_leave_no_more_files_than_the_first(
+    nothing_is_deleted: OddServer, content: Content
+) -> None:
+    folder = nothing_is_deleted.folder
+    counts = []
+    for number in range(5):
+        async with open_sftp(nothing_is_deleted.options()) as sink:
+            await sink.put(Key(f"{number}.mp4"), content)
+            await sink.put(Key(f"{number}-2.mp4"), content)
+        counts.append(len(drafts(folder)))
+        assert sum(file.stat().st_size for file in folder.glob("*.part")) <= 1
+        an_hour_passes(folder)
+    assert max(counts) == counts[-1] <= 3, counts
+    async with open_sftp(nothing_is_deleted.options()) as sink:
+        assert len([stored.key async for stored in sink.list()]) == 10
+        for number in range(5):
+            async with sink.open(Key(f"{number}.mp4")) as chunks:
+                assert b"".join([chunk async for chunk in chunks]) == content.path.read_bytes()
+
+
+async def test_where_nothing_may_be_deleted_failed_puts_use_empty_files_again(
+    nothing_is_deleted: OddServer, content: Content
+) -> None:
+    odd = nothing_is_deleted
+    async with open_sftp(odd.options()) as sink:
+        for number in range(5):
+            odd.fails("write", odd.asked["write"] + 2, asyncssh.SFTPFailure("no"))
+            with pytest.raises(SinkError):
+                await sink.put(Key(f"{number}.mp4"), content)
+        assert len(drafts(odd.folder)) <= 2
+        assert sum(file.stat().st_size for file in odd.folder.glob("*.part")) == 0
+        await sink.put(KEY, content)
+    assert (odd.folder / KEY).read_bytes() == content.path.read_bytes()
+
+
+async def test_of_what_an_earlier_run_left_only_what_is_empty_and_old_is_used_again(
+    nothing_is_deleted: OddServer, content: Content
+) -> None:
+    odd = nothing_is_deleted
+    empty, young, clip = (odd.folder / f".blinkarchive-{letter * 16}.part" for letter in "abc")
+    for file, text in ((empty, b""), (young, b""), (clip, b"a clip has this as its second name")):
+        file.write_bytes(text)
+    for file in (empty, clip):
+        os.utime(file, (time.time() - ABANDONED_AFTER - 60,) * 2)
+    async with open_sftp(odd.options()) as sink:
+        await sink.put(KEY, content)
+    assert not empty.exists()
+    assert young.exists()
+    assert clip.read_bytes() == b"a clip has this as its second name"
+    assert (odd.folder / KEY).read_bytes() == content.path.read_bytes()
+
+
+async def test_a_server_that_is_refused_keeps_no_more_files_than_after_the_first_run(
+    renamed_over: OddServer, content: Content
+) -> None:
+    odd = renamed_over
+    odd.fails("link", 0, asyncssh.SFTPOpUnsupported("no links"))
+    odd.fails("remove", 0, asyncssh.SFTPPermissionDenied("Permission denied"))
+    for _ in range(4):
+        async with open_sftp(odd.options()) as sink:
+            with pytest.raises(SinkUnavailable, match="lets a rename replace what is there"):
+                await sink.put(KEY, content)
+        assert len(files(odd.folder)) <= 4
+        an_hour_passes(odd.folder)
+
+
+async def test_hard_links_are_not_used_where_the_first_name_could_not_be_removed(
+    renamed_over: OddServer, content: Content
+) -> None:
+    renamed_over.fails("remove", 0, asyncssh.SFTPPermissionDenied("Permission denied"))
+    async with open_sftp(renamed_over.options()) as sink:
+        with pytest.raises(SinkUnavailable, match="removes no file"):
+            await sink.put(KEY, content)
+
+
+async def test_a_link_under_the_name_of_the_clock_file_is_not_followed(nothing_is_deleted: OddServer, content: Content) -> None:
+    other = nothing_is_deleted.folder.parent / "other"
+    other.write_bytes(b"not ours")
+    (nothing_is_deleted.folder / CLOCK).symlink_to(other)
+    (nothing_is_deleted.folder / draft_name()).touch()
+    async with open_sftp(nothing_is_deleted.options()) as sink:
+        await sink.put(KEY, content)
+    assert other.read_bytes() == b"not ours"
 
 
 async def test_leftovers_of_killed_runs_go_when_they_are_a_day_old_by_the_servers_clock(sshd: Sshd, tmp_path: Path) -> None:
