@@ -73,6 +73,8 @@ class Part:
     name: str
     #: Why it could not be listed to its end; "" when it was, so that a clip which it did not show is not there.
     trouble: str = ""
+    #: There is nothing to list, and that is no fault: a module without USB storage.
+    absent: bool = False
     #: How long a clip stays there by itself; None where nobody said.
     keeps: timedelta | None = None
 

@@ -26,6 +26,10 @@ class SourceName(StrEnum):
     SYNC_MODULE = "sync-module"
 
 
+TRIES = 10
+"""After so many failed tries a clip is given up."""
+
+
 class State(StrEnum):
     """How a clip stands with one sink. Five states, and "done" is only one of them."""
 
@@ -195,6 +199,62 @@ class Tally:
         return Tally(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(Tally)})
 
 
+class SubjectKind(StrEnum):
+    """Which kind of part of an archive a run reports on by itself."""
+
+    ACCOUNT = "account"
+    SINK = "sink"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A part of an archive that can be good while others are not: an account, one source of an account, a sink."""
+
+    kind: SubjectKind
+    #: The name in the config: `[account.NAME]`, `[sink.NAME]`.
+    name: str
+    #: Of an account: which of its sources. None for the account as a whole.
+    source: SourceName | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}{f', {self.source}' if self.source else ''}"
+
+    @classmethod
+    def account(cls, name: str, source: SourceName | None = None) -> Subject:
+        """An account, or one of its sources."""
+        return cls(kind=SubjectKind.ACCOUNT, name=name, source=source)
+
+    @classmethod
+    def sink(cls, name: SinkName) -> Subject:
+        """A sink."""
+        return cls(kind=SubjectKind.SINK, name=name)
+
+
+class Result(StrEnum):
+    """How a run ended for one subject."""
+
+    GOOD = "good"
+    """It did what it should. A clip that failed for a reason of its own does not change that: it has a state of its own."""
+    FAILED = "failed"
+    """It did not, and the next run tries again."""
+    HELD = "held back"
+    """It did not, since Blink asked for a pause; a later run tries again."""
+    SIGN_IN = "sign-in needed"
+    """It did not, and a person has to sign in first."""
+    CRASHED = "crashed"
+    """The run ended in a fault of blinkarchive or of the machine before the subject was done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended for one subject, independently of all others."""
+
+    subject: Subject
+    result: Result = Result.GOOD
+    #: What was wrong, in words; "" when it was good.
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
     """Something that went wrong in a run, said once for a person to read."""
@@ -202,6 +262,18 @@ class Trouble:
     #: An account, a sink, or a clip: "account home", "sink nas", "clip cloud:home:77".
     where: str
     what: str
+
+
+class RunEnd(StrEnum):
+    """How a run ended as a whole."""
+
+    DONE = "all done"
+    """Also when it met clips that an earlier run had given up: those were reported."""
+    INCOMPLETE = "listing incomplete"
+    SOME_FAILED = "some failed"
+    SIGN_IN = "sign-in needed"
+    CRASHED = "crashed"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,11 +312,30 @@ class RunReport:
     sinks_failed: tuple[SinkName, ...] = ()
     #: Sinks that a clip need not be in to count as archived: what they lack is told, and fails no run.
     optional: tuple[SinkName, ...] = ()
+    #: How it ended for each source of each account, and each sink. What a stop left unfinished is not among them.
+    outcomes: tuple[Outcome, ...] = ()
+    #: Of `total.gave_up`, the clips that this run gave up. Those that an earlier run gave up were reported then.
+    gave_up_now: int = 0
+    #: The fault that ended the run, or a part of it, before its end; "" when there was none.
+    crashed: str = ""
 
     @property
     def required_failed(self) -> tuple[SinkName, ...]:
         """Of `sinks_failed`, those that a clip has to be in."""
         return tuple(sink for sink in self.sinks_failed if sink not in self.optional)
+
+    @property
+    def ended(self) -> RunEnd:
+        """How it ended, in one word: the worst that was met."""
+        lacking = self.total.failed + self.gave_up_now + self.deletions_failed
+        ends = [
+            (RunEnd.STOPPED, self.stopped),
+            (RunEnd.CRASHED, self.crashed),
+            (RunEnd.SIGN_IN, self.login_needed),
+            (RunEnd.SOME_FAILED, lacking or self.required_failed),
+            (RunEnd.INCOMPLETE, not self.complete),
+        ]
+        return next((end for end, so in ends if so), RunEnd.DONE)
 
 
 class AlarmChange(StrEnum):

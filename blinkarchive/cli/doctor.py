@@ -8,7 +8,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -30,7 +30,7 @@ from blinkarchive.config import Config, EncryptConfig, SinkConfig, default_file,
 from blinkarchive.encryption import Recipients
 from blinkarchive.errors import BlinkArchiveError, ConfigError, LoginNeeded, NothingArchived, PluginError, SinkError
 from blinkarchive.interfaces import AnySinkType, Sink
-from blinkarchive.model import Alarm, AlarmChange, Content, Key, SinkName
+from blinkarchive.model import Alarm, AlarmChange, Content, Key, SinkName, Subject
 from blinkarchive.pipeline.hands import Hands
 from blinkarchive.pipeline.lane import MARKER
 from blinkarchive.registry import Registry
@@ -38,6 +38,7 @@ from blinkarchive.secret import redact
 
 if TYPE_CHECKING:
     from blinkarchive.index import Index
+    from blinkarchive.index.facts import LastOutcome
 
 T = TypeVar("T")
 
@@ -124,7 +125,8 @@ async def _all(config: Config) -> list[Check]:
         *_state(config),
         _time_zone(),
         await _index(config),
-        *_accounts(config),
+        *await _runs(config),
+        *await _accounts(config),
         *[check async for check in _servers(config)],
         *[check async for check in _modules(config)],
         *[check async for check in _sinks(config, registry)],
@@ -210,11 +212,46 @@ async def _index(config: Config) -> Check:
     return Check(what="index", verdict=Verdict.OK, found=count(clips, "clip"))
 
 
-def _accounts(config: Config) -> Iterator[Check]:
+async def _runs(config: Config) -> list[Check]:
+    """Whether all is well with the parts of the archive, as `status --check` judges it; and clips that failed permanently."""
+    from blinkarchive.cli.status import not_well, read
+
+    try:
+        status = await read(config)
+    except BlinkArchiveError:  # the index has a line of its own
+        return []
+    checks = []
+    if status.runs or status.killed:
+        advice = "blinkarchive status says more; then blinkarchive run"
+        checks = [
+            Check(
+                what="runs",
+                verdict=Verdict.WARN if one.untried else Verdict.FAIL,
+                found=f"{one.where}: {one.what}",
+                advice="blinkarchive run" if one.untried else advice,
+            )
+            for one in not_well(config, status, Clock().now())
+            if not one.urgent  # a sign-in: the account has a line of its own
+        ] or [Check(what="runs", verdict=Verdict.OK, found="the last ones were good")]
+    if status.given_up:
+        found = f"{count(len(status.given_up), 'clip')} failed permanently"
+        advice = "blinkarchive status says why; blinkarchive dismiss CLIP ends it"
+        checks.append(Check(what="clips", verdict=Verdict.WARN, found=found, advice=advice))
+    return checks
+
+
+async def _accounts(config: Config) -> list[Check]:
+    outcomes = None
+    with suppress(BlinkArchiveError):  # the index has a line of its own
+        outcomes = await _asked(config, lambda index: index.outcomes())
+    return list(_each_account(config, outcomes))
+
+
+def _each_account(config: Config, outcomes: Mapping[Subject, LastOutcome] | None) -> Iterator[Check]:
     if not config.accounts:
         yield Check(what="accounts", verdict=Verdict.FAIL, found="the config has none", advice="add a table [account.NAME]")
     for name, account in config.accounts.items():
-        what, standing = f"account {name}", accounts.standing(config, account, Clock().now())
+        what, standing = f"account {name}", accounts.standing(config, account, Clock().now(), outcomes)
         found = f"{standing.state.value}: {standing.detail}" if standing.detail else standing.state.value
         if standing.state is accounts.SignIn.HELD_BACK:
             yield Check(what=what, verdict=Verdict.FAIL, found=found, advice="wait; do not sign in again before that")
@@ -461,10 +498,10 @@ async def _test_alarm(config: Config) -> list[Check]:
     alarm = Alarm(where="test", what="this is a test, nothing is wrong", change=AlarmChange.RAISED, since=now, at=now)
     told = await Notifier(config.alarm, hook=registry.alarm).send([alarm])
     failed = {name: str(error) for name, error in registry.failures.items() if name in config.plugins.load}
-    failed |= {trouble.where.removeprefix("plugin "): trouble.what for trouble in registry.troubles}
+    failed = {f"plugin {name}": what for name, what in failed.items()} | {one.where: one.what for one in registry.troubles}
     listeners = [plugin.name for plugin in registry.plugins() if "blinkarchive_alarm" in plugin.hooks]
     outcomes = {one.channel: one.failure for one in told}
-    outcomes |= {f"plugin {name}": failed.get(name, "") for name in dict.fromkeys((*listeners, *failed))}
+    outcomes |= {what: failed.get(what, "") for what in dict.fromkeys((*(f"plugin {name}" for name in listeners), *failed))}
     if not outcomes:
         raise ConfigError("an alarm would be in the log alone: [alarm] notify is empty, and no plugin listens to alarms")
     return [

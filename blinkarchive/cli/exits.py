@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from blinkarchive.errors import ArchiveBusy, ConfigError, LoginNeeded, leaves
-from blinkarchive.model import RunReport
+from blinkarchive.model import RunEnd, RunReport
 
 
 class Exit(IntEnum):
@@ -29,6 +29,16 @@ class Exit(IntEnum):
     """Stopped by a signal."""
 
 
+_OF_RUN = {
+    RunEnd.DONE: Exit.DONE,
+    RunEnd.INCOMPLETE: Exit.SOME_FAILED,
+    RunEnd.SOME_FAILED: Exit.SOME_FAILED,
+    RunEnd.SIGN_IN: Exit.SIGN_IN,
+    RunEnd.CRASHED: Exit.ERROR,
+    RunEnd.STOPPED: Exit.STOPPED,
+}
+
+
 def exit_for(error: BaseException) -> Exit:
     """The code for an error; for several, that of the most telling one."""
     kinds = {_exit_for_one(one) for one in leaves(error)}
@@ -37,14 +47,7 @@ def exit_for(error: BaseException) -> Exit:
 
 def exit_for_report(report: RunReport) -> Exit:
     """The code for a run that came to its end."""
-    if report.stopped:
-        return Exit.STOPPED
-    if report.login_needed:
-        return Exit.SIGN_IN
-    lacking = report.total.failed + report.total.gave_up + report.deletions_failed
-    if lacking or report.required_failed or not report.complete:
-        return Exit.SOME_FAILED
-    return Exit.DONE
+    return _OF_RUN[report.ended]
 
 
 def _exit_for_one(error: BaseException) -> Exit:

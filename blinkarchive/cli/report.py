@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 from blinkarchive.cli.words import count, is_terminal, iso, length, moment, printable, size
 from blinkarchive.config import Config
-from blinkarchive.model import RunReport, Standing, Trouble
+from blinkarchive.model import Outcome, RunEnd, RunReport, Standing, Trouble
 from blinkarchive.pipeline.archive import Ask
 from blinkarchive.pipeline.progress import Count, Progress
 
@@ -105,6 +105,10 @@ def as_record(report: RunReport) -> dict[str, object]:
         "deletions_confirmed": report.deletions_confirmed,
         "deletions_failed": report.deletions_failed,
         "would_delete": list(report.would_delete),
+        "gave_up_now": report.gave_up_now,
+        "ended": report.ended.value,
+        "crashed": report.crashed,
+        "outcomes": [outcome_record(outcome) for outcome in report.outcomes],
         "complete": report.complete,
         "stopped": report.stopped,
         "login_needed": list(report.login_needed),
@@ -116,6 +120,15 @@ def as_record(report: RunReport) -> dict[str, object]:
         "excluded_reasons": dict(report.excluded),
         "troubles": [{"where": trouble.where, "what": trouble.what} for trouble in report.troubles],
     }
+
+
+def outcome_record(outcome: Outcome) -> dict[str, object]:
+    """How a run ended for one source of an account, or one sink, for programs."""
+    subject = outcome.subject
+    named: dict[str, object] = {subject.kind.value: subject.name}
+    if subject.source is not None:
+        named["source"] = subject.source.value
+    return named | {"result": outcome.result.value, "reason": outcome.reason}
 
 
 def summary(report: RunReport, *, dry_run: bool = False) -> list[str]:
@@ -149,9 +162,7 @@ def _how_it_ended(report: RunReport, dry_run: bool) -> str:
         return "A dry run, nothing was changed"
     if report.stopped:
         return f"Stopped after {length(report.seconds)}"
-    lacking = report.total.failed + report.total.gave_up + report.deletions_failed
-    whole = report.complete and not (report.login_needed or report.required_failed or lacking)
-    return f"{'Done' if whole else 'Ended, not all done,'} in {length(report.seconds)}"
+    return f"{'Done' if report.ended is RunEnd.DONE else 'Ended, not all done,'} in {length(report.seconds)}"
 
 
 def _sinks(report: RunReport) -> list[str]:
@@ -187,12 +198,15 @@ def troubles(kept: Sequence[Trouble]) -> list[str]:
 
 def _next_steps(report: RunReport) -> list[str]:
     told = [f"Account {name} needs you: blinkarchive login --account {name}" for name in report.login_needed]
-    if not report.complete and not report.stopped and not report.login_needed:
+    if report.ended in (RunEnd.INCOMPLETE, RunEnd.SOME_FAILED) and not report.complete:
         told.append("A listing ended early, so there may be more clips; the next run lists them again.")
     if report.total.failed:
         told.append("What is not stored yet is tried again by the next run; `blinkarchive status` says why.")
     if report.total.gave_up:
-        told.append("What was given up after ten tries is tried again once a week; `blinkarchive status` says why.")
+        told.append(
+            "What was given up after ten tries is tried again once a week; `blinkarchive status` says why, and "
+            "`blinkarchive dismiss CLIP` ends it."
+        )
     return told
 
 

@@ -29,6 +29,7 @@ VERBS = {
     "serve": "Look after the archive until stopped: the scheduler.",
     "status": "Say what is stored where, what is pending and why, and what the scheduler does now.",
     "list": "List the archived clips and their copies.",
+    "dismiss": "Stop trying to archive a clip, for good; --undo takes that back.",
     "verify": "Look whether every copy is where it should be, and what it was.",
     "restore": "Bring clips back from the sinks to a folder.",
     "cameras": "List the cameras: how they are, and what they saw last.",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -13,21 +14,23 @@ import click
 from blinkarchive.cli import accounts, running
 from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.moments import Length
-from blinkarchive.cli.report import as_record
+from blinkarchive.cli.report import as_record, outcome_record
 from blinkarchive.cli.session import Session, Verb
-from blinkarchive.cli.words import age, ago, count, data, iso, moment, printable, record, size, table
+from blinkarchive.cli.words import NOTHING, age, ago, count, data, iso, moment, printable, record, size, table
 from blinkarchive.clock import Clock
 from blinkarchive.config import Config
 from blinkarchive.errors import NothingArchived
-from blinkarchive.index.facts import Lack, LastGood, SeenPart, SeenUnreadable, SinkSummary, Summary
-from blinkarchive.model import RunReport, SinkName, State
+from blinkarchive.index.facts import GivenUp, Lack, LastOutcome, SeenPart, SeenUnreadable, SinkSummary, Summary
+from blinkarchive.model import RunReport, SinkName, State, Subject
 
 if TYPE_CHECKING:
-    from blinkarchive.daemon.health import Oldest
+    from blinkarchive.daemon.health import Finding, Oldest
     from blinkarchive.daemon.word import Word
 
 RUNS = 5
 MOST_UNREADABLE = 20
+MOST_GIVEN_UP = 500
+MOST_GIVEN_UP_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,13 @@ class Status:
     #: How many clips a sink lacks that others hold only encrypted.
     sealed_away: Mapping[SinkName, int] = field(default_factory=dict)
     runs: tuple[RunReport, ...] = ()
-    last_good: LastGood = field(default_factory=lambda: LastGood(accounts={}, sources={}, sinks={}))
+    #: Runs that began and never ended, and that no process works on.
+    killed: tuple[RunReport, ...] = ()
+    #: How the last run ended for each source of an account, and each sink.
+    outcomes: Mapping[Subject, LastOutcome] = field(default_factory=dict)
+    given_up: tuple[GivenUp, ...] = ()
+    #: How many clips the owner dismissed.
+    dismissed: int = 0
     unreadable: tuple[SeenUnreadable, ...] = ()
     parts: tuple[SeenPart, ...] = ()
     #: The oldest clip of each cloud that no sink holds.
@@ -57,8 +66,10 @@ def verb(session: Session, check: bool, max_age: timedelta | None) -> Exit:
 
     Reads the index and the saved sign-ins, and asks nobody: it works while a run goes on, and without a network.
 
-    --check is for cron and health checks. Of every source, account and sink the last good run may be three ticks old, but always
-    six hours. What was never well counts from the start of `serve`; without one it is not well now.
+    --check is for cron and health checks. Each source of each account, and each required sink, is judged by itself: its last good
+    run may be three ticks old, but always six hours; a run that crashed, or an account that needs a sign-in, is reported at once.
+    What was never well counts from the start of `serve`; without one it is not well now. A clip that failed permanently is
+    mentioned, and is no reason for exit code 3: `blinkarchive dismiss` ends it.
 
     Exit codes: 0, with --check 3 when something has not gone well for too long, 2 usage or config, 1 any other error.
     """
@@ -69,10 +80,10 @@ def verb(session: Session, check: bool, max_age: timedelta | None) -> Exit:
     word = _word(config)
     status = Status(word=word)
     with suppress(NothingArchived):
-        status = running.run(lambda: _read(config, word))
+        status = running.run(lambda: read(config, word))
     if check:
         return _checked(session, config, status, now, max_age)
-    signed_in = {name: accounts.standing(config, account, now) for name, account in config.accounts.items()}
+    signed_in = {name: accounts.standing(config, account, now, status.outcomes) for name, account in config.accounts.items()}
     if session.json:
         record(_as_record(config, status, signed_in))
     else:
@@ -94,21 +105,39 @@ def _checked(session: Session, config: Config, status: Status, now: datetime, ma
     """What `--check` finds."""
     from blinkarchive.daemon import health
 
-    since = status.word.started_at if status.word else None
-    late = dict(health.overdue(config, status.last_good, now=now, since=since, longest=max_age))
+    late = {finding.where: finding.what for finding in not_well(config, status, now, max_age)}
     if status.word and now - status.word.written_at > health.LONGEST_SILENCE:
         late["serve"] = f"the scheduler (process {status.word.pid}) has given no word since {moment(status.word.written_at)}"
+    notes = list(_about_given_up(status))
     if session.json:
-        record({"ok": not late, "late": late})
-    elif late:
-        for where, what in late.items():
-            data(f"{where}: {what}")
+        record({"ok": not late, "late": late, "gave_up": len(status.given_up)})
     else:
-        session.say("All well.")
+        for where, what in late.items():
+            data(f"{printable(where)}: {printable(what)}")
+        if not late:
+            session.say("All well." if not notes else "All well, but for this:")
+        for line in notes:
+            session.say(line.strip())
     return Exit.SOME_FAILED if late else Exit.DONE
 
 
-async def _read(config: Config, word: Word | None) -> Status:
+def not_well(config: Config, status: Status, now: datetime, max_age: timedelta | None = None) -> list[Finding]:
+    """What is not well: `status`, `status --check` and `doctor` report the same."""
+    from blinkarchive.daemon import health
+
+    return health.not_well(
+        config,
+        status.outcomes,
+        now=now,
+        since=status.word.started_at if status.word else None,
+        longest=max_age,
+        killed=status.killed,
+        signed_in=accounts.signed_in_again(config, status.outcomes),
+    )
+
+
+async def read(config: Config, word: Word | None = None) -> Status:
+    """What the index tells. Raises `NothingArchived` before the first run."""
     from blinkarchive import wiring
     from blinkarchive.daemon import health
 
@@ -119,7 +148,10 @@ async def _read(config: Config, word: Word | None) -> Status:
             lacks=tuple(await index.reasons(sinks)),
             sealed_away=await index.sealed_away(sinks),
             runs=tuple(await index.last_runs(RUNS)),
-            last_good=await index.last_good(),
+            killed=await wiring.killed(config, index),
+            outcomes=await index.outcomes(),
+            given_up=tuple(await index.given_up_clips(sinks, limit=MOST_GIVEN_UP)),
+            dismissed=len(await index.dismissed()),
             unreadable=tuple(await index.unreadables(limit=MOST_UNREADABLE)),
             parts=tuple(await index.parts()),
             oldest=tuple(await health.oldest(index, config)),
@@ -128,7 +160,7 @@ async def _read(config: Config, word: Word | None) -> Status:
 
 
 def _as_record(config: Config, status: Status, signed_in: Mapping[str, accounts.Standing]) -> dict[str, object]:
-    good = status.last_good
+    good = _last_good(config, status)
     return {
         "state": str(config.archive.state),
         "clips": status.summary.clips,
@@ -143,7 +175,7 @@ def _as_record(config: Config, status: Status, signed_in: Mapping[str, accounts.
                 "excluded": sink.excluded,
                 "bytes": sink.bytes,
                 "oldest_lacking": iso(sink.oldest_lacking),
-                "last_good": iso(good.sinks.get(sink.sink)),
+                "last_good": iso(good.get(Subject.sink(sink.sink))),
             }
             for sink in status.summary.sinks
         },
@@ -157,17 +189,30 @@ def _as_record(config: Config, status: Status, signed_in: Mapping[str, accounts.
                 "sign_in": standing.state.value,
                 "detail": standing.detail,
                 "token_until": iso(standing.token_until),
-                "last_good": iso(good.accounts.get(name)),
+                "last_good": iso(good.get(Subject.account(name))),
             }
             for name, standing in signed_in.items()
         },
-        "sources": {str(name): {"last_good": iso(good.sources.get(name))} for name in config.sources},
+        "sources": {
+            str(name): {"last_good": iso(_oldest(good.get(Subject.account(account, name)) for account in config.accounts))}
+            for name in config.sources
+        },
+        "outcomes": [
+            outcome_record(last.outcome) | {"at": iso(last.ended_at), "since": iso(last.since), "last_good": iso(last.good_at)}
+            for last in status.outcomes.values()
+        ],
+        "given_up": [
+            {"id": one.clip.id, "sinks": list(one.sinks), "reason": one.reason, "recorded_at": iso(one.clip.recorded_at)}
+            for one in status.given_up
+        ],
+        "dismissed": status.dismissed,
         "parts": [
             {
                 "account": seen.account,
                 "source": seen.source.value,
                 "name": seen.part.name,
                 "trouble": seen.part.trouble,
+                "absent": seen.part.absent,
                 "trouble_since": iso(seen.trouble_since),
                 "listed_at": iso(seen.listed_at),
                 "keeps_days": seen.part.keeps.days if seen.part.keeps else None,
@@ -179,7 +224,7 @@ def _as_record(config: Config, status: Status, signed_in: Mapping[str, accounts.
             for one in status.oldest
         ],
         "serving": _served_record(status.word) if status.word else None,
-        "last_runs": [as_record(run) for run in status.runs],
+        "last_runs": [as_record(run) for run in (*status.killed, *status.runs)],
         "unreadable": [
             {
                 "account": seen.account,
@@ -193,6 +238,20 @@ def _as_record(config: Config, status: Status, signed_in: Mapping[str, accounts.
             for seen in status.unreadable
         ],
     }
+
+
+def _last_good(config: Config, status: Status) -> dict[Subject, datetime | None]:
+    """When the last good run of each subject ended; of an account, that of its source which is longest ago."""
+    good = {subject: last.good_at for subject, last in status.outcomes.items()}
+    for name in config.accounts:
+        good[Subject.account(name)] = _oldest(good.get(Subject.account(name, source)) for source in config.sources)
+    return good
+
+
+def _oldest(moments: Iterable[datetime | None]) -> datetime | None:
+    """The oldest of them; None when one of them never was."""
+    all_ = list(moments)
+    return None if None in all_ else min((one for one in all_ if one is not None), default=None)
 
 
 def _served_record(word: Word) -> dict[str, object]:
@@ -210,7 +269,7 @@ def _tell(config: Config, status: Status, signed_in: Mapping[str, accounts.Stand
     for line in (*_about_clips(status), *_about_serving(status.word), ""):
         data(line)
     known = status.summary.sinks or tuple(SinkSummary(sink=name) for name in config.sinks)
-    good, now = status.last_good, Clock().now()
+    good, now = _last_good(config, status), Clock().now()
     table(
         ("SINK", "STORED", "SIZE", "PENDING", "FAILED", "GAVE UP", "EXCLUDED", "LAST GOOD RUN"),
         [
@@ -219,7 +278,7 @@ def _tell(config: Config, status: Status, signed_in: Mapping[str, accounts.Stand
                 f"{sink.stored:,}",
                 size(sink.bytes),
                 *(f"{n:,}" for n in _not_stored(sink)),
-                _ago(good.sinks.get(sink.sink), now),
+                _ago(good.get(Subject.sink(sink.sink)), now),
             )
             for sink in known
         ],
@@ -229,16 +288,26 @@ def _tell(config: Config, status: Status, signed_in: Mapping[str, accounts.Stand
         table(
             ("SOURCE", "ACCOUNT", "PART", "STATE", "LAST LISTED"),
             [
-                (str(seen.source), seen.account, printable(seen.part.name), _state(seen), _ago(seen.listed_at, now))
+                (str(seen.source), seen.account, printable(seen.part.name), _state(seen), _listed(seen, now))
                 for seen in status.parts
             ],
         )
         data("")
     table(
-        ("ACCOUNT", "SIGN-IN", "WHAT TO DO"),
-        [(name, _sign_in(standing), _advice(name, standing)) for name, standing in signed_in.items()],
+        ("ACCOUNT", "LAST GOOD RUN", "SIGN-IN", "WHAT TO DO"),
+        [
+            (name, _ago(good.get(Subject.account(name)), now), _sign_in(standing), _advice(name, standing))
+            for name, standing in signed_in.items()
+        ],
     )
-    for line in (*_about_lacks(status), *_about_oldest(status), *_about_unreadable(status), *_about_runs(status)):
+    for line in (
+        *_about_problems(config, status, now),
+        *_about_lacks(status),
+        *_about_given_up(status),
+        *_about_oldest(status),
+        *_about_unreadable(status),
+        *_about_runs(status),
+    ):
         data(line)
 
 
@@ -246,10 +315,38 @@ def _ago(when: datetime | None, now: datetime) -> str:
     return ago(when, now) if when else "never"
 
 
+def _listed(seen: SeenPart, now: datetime) -> str:
+    return NOTHING if seen.never_there else _ago(seen.listed_at, now)
+
+
 def _state(seen: SeenPart) -> str:
     if not seen.part.trouble:
         return "well"
+    if seen.never_there:
+        return "no USB storage"
     return f"{printable(seen.part.trouble)} (since {moment(seen.trouble_since)})" if seen.trouble_since else seen.part.trouble
+
+
+def _about_problems(config: Config, status: Status, now: datetime) -> Iterator[str]:
+    """What is not well, but for what the scheduler has said, and what was never tried."""
+    said = {one.where for one in status.word.wrong} if status.word else set()
+    findings = not_well(config, status, now) if status.runs or status.killed else []
+    for finding in findings:
+        if finding.where not in said:
+            yield f"\nNot well: {printable(finding.where)}: {printable(finding.what)}"
+
+
+def _about_given_up(status: Status) -> Iterator[str]:
+    for one in status.given_up[:MOST_GIVEN_UP_SHOWN]:
+        clip, where = one.clip, ", ".join(one.sinks)
+        yield (
+            f"\nFailed permanently: {printable(clip.id)}, of camera {printable(clip.camera)} at {moment(clip.recorded_at)}, "
+            f"is not in {where}: {printable(one.reason)}. To end it: blinkarchive dismiss {shlex.quote(printable(clip.id))}"
+        )
+    if (more := len(status.given_up) - MOST_GIVEN_UP_SHOWN) > 0:
+        yield f"\nFailed permanently: {count(more, 'more clip')}; `blinkarchive status --json` lists them"
+    if status.dismissed:
+        yield f"\n{count(status.dismissed, 'clip')} dismissed; `blinkarchive dismiss` lists them"
 
 
 def _about_serving(word: Word | None) -> Iterator[str]:
@@ -331,18 +428,13 @@ def _about_unreadable(status: Status) -> Iterator[str]:
 
 def _about_runs(status: Status) -> Iterator[str]:
     now = Clock().now()
-    if status.runs:
+    runs = sorted((*status.killed, *status.runs), key=lambda run: run.started_at, reverse=True)
+    if runs:
         yield "\nLast runs:"
-    for run in status.runs:
+    for run in runs:
         total = run.total
         lacking = total.failed + total.gave_up
-        ends = [
-            ("stopped", run.stopped),
-            ("sign-in needed", run.login_needed),
-            ("some failed", lacking or run.required_failed),
-            ("listing incomplete", not run.complete),
-        ]
-        ended = next((word for word, so in ends if so), "all done")
+        ended = f"{run.ended}: {printable(run.crashed)}" if run.crashed else str(run.ended)
         yield (
             f"  {moment(run.started_at)} ({age(run.started_at, now)}): {ended}; "
             f"{total.listed:,} listed, {total.stored:,} stored, {total.known:,} stored before, {lacking:,} lacking"

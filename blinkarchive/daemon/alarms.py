@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,12 +27,16 @@ class Alarms:
         """What was wrong by the last update; of what stands, that is all but what was missing then."""
         return tuple(alarm for where, alarm in self._standing.items() if where not in self._absent)
 
-    def update(self, findings: Mapping[str, str], *, now: datetime, remind_every: timedelta) -> list[Alarm]:
+    def update(
+        self, findings: Mapping[str, str], *, now: datetime, remind_every: timedelta, once: Collection[str] = ()
+    ) -> list[Alarm]:
         """Take in all that is wrong at this moment, as where > what, and give what a person is to be told.
 
         What is new is raised. What stands is told again when the last word about it is `remind_every` ago; a changed text is
         kept, and is no news. What is missing is over only when it is missing for the second time in a row: something that
         comes and goes with every look is then one alarm that stands, and not a message for each look; an all-clear may wait.
+
+        What is in `once` is never told again for its age, but when its text has changed: something more is wrong.
 
         After a clock that went back, a word from the future counts as told just now: it neither comes again at once, nor is
         it waited for.
@@ -45,7 +49,8 @@ class Alarms:
                 told.append(alarm)
             else:
                 alarm = replace(known, what=what, since=min(known.since, now), at=min(known.at, now))
-                if now - alarm.at >= remind_every:
+                again = known.what != what if where in once else now - alarm.at >= remind_every
+                if again:
                     alarm = replace(alarm, change=AlarmChange.REMINDER, at=now)
                     told.append(alarm)
             self._standing[where] = alarm

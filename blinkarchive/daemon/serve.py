@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,15 +15,16 @@ from blinkarchive.clock import Clock
 from blinkarchive.config import Config
 from blinkarchive.daemon import health, systemd, word
 from blinkarchive.daemon.alarms import Alarms
+from blinkarchive.daemon.health import Finding
 from blinkarchive.daemon.notify import Notifier
 from blinkarchive.daemon.ping import Ping
 from blinkarchive.daemon.schedule import Schedule
-from blinkarchive.errors import ArchiveBusy, BlinkArchiveError, ConfigError, NothingArchived, is_ours, leaves
+from blinkarchive.errors import ArchiveBusy, BlinkArchiveError, ConfigError, NothingArchived, is_ours
+from blinkarchive.faults import fault, in_words
 from blinkarchive.model import RunReport, SourceName
 from blinkarchive.pipeline.archive import Ask
 from blinkarchive.pipeline.lock import held
 from blinkarchive.pipeline.progress import Progress
-from blinkarchive.secret import redact
 from blinkarchive.when import format_duration
 from blinkarchive.wiring import State, Workshop
 
@@ -45,6 +46,7 @@ SILENCE = 60.0
 LONGEST_HOLD = 3600.0
 """For how long Blink may ask to be left alone, in seconds."""
 
+_ARCHIVE = "the archive"
 _INDEX = "the index"
 _CONFIG = "the config"
 
@@ -138,8 +140,6 @@ class Daemon:
         self._shared = _Shared(lambda: Workshop.opened(config, clock=clock))
         self._notifier = Notifier(config.alarm, hook=registry.alarm)
         self._ping = Ping(config.alarm.ping, clock=clock, proxy=config.alarm.proxy) if config.alarm.ping else None
-        #: What may be wrong without an effect on what counts as archived.
-        self._optional = {f"sink {name}" for name, sink in config.sinks.items() if not sink.required}
         self._doing: dict[str, _Doing] = {}
         #: The sources that were looked at since the start. Before all were, what was wrong then may be so still.
         self._looked_at: set[SourceName] = set()
@@ -153,7 +153,8 @@ class Daemon:
         """Look after the archive until cancelled. `told` is what people have been told before."""
         self._alarms = Alarms.from_record(told)
         self.told = self._alarms.as_record()
-        self.wrongs.inherit(self._alarms.still_found)
+        optional = [name for name, sink in self.config.sinks.items() if not sink.required]
+        self.wrongs.inherit(self._alarms.still_found, optional=optional)
         systemd.ready()
         try:
             async with asyncio.TaskGroup() as group:
@@ -170,7 +171,7 @@ class Daemon:
 
     def keep_on(self, because: str) -> None:
         """Another config was not to be had, and why: that is told."""
-        self.wrongs.take(_CONFIG, {_CONFIG: because}, self.clock.now())
+        self.wrongs.take(_CONFIG, [Finding(where=_CONFIG, what=because)], self.clock.now())
         self._wake.set()
         self._news.set()
 
@@ -206,7 +207,7 @@ class Daemon:
         """One run from its beginning to its end; whatever goes wrong with it is a state. From one that could not be made nothing
         is learned: what was wrong before is so still.
         """
-        found: Mapping[str, str] = {}
+        found: list[Finding] = []
         try:
             async with self._shared.entered() as workshop:
                 found = self._outcome(doing, await workshop.run(ask, doing.progress))
@@ -214,11 +215,11 @@ class Daemon:
                     await self._see_what_is_left(workshop)
                 self._looked_at |= set(ask.sources)
         except ArchiveBusy as error:
-            found = self.wrongs.of(doing.what) | {"the archive": str(error)}
+            found = [*self.wrongs.of(doing.what), Finding(where=_ARCHIVE, what=str(error))]
             for source in ask.sources:
                 self._schedule.soon(source, AGAIN)
         except Exception as error:  # noqa: BLE001  # also a fault of our own: it ends this run, and nothing else
-            found = self.wrongs.of(doing.what) | self._failure(doing, error)
+            found = [*self.wrongs.of(doing.what), self._failure(doing, error)]
         finally:
             del self._doing[doing.what]
             self._wake.set()
@@ -226,9 +227,9 @@ class Daemon:
             return
         self.wrongs.take(doing.what, found, self.clock.now())
         if self._looked_at >= self.config.sources.keys():
-            self.wrongs.take(health.BEFORE, {}, self.clock.now())
+            self.wrongs.take(health.BEFORE, (), self.clock.now())
         self._news.set()
-        if ask.collect and self._ping and not self.wrongs.found(but=_INDEX).keys() - self._optional:
+        if ask.collect and self._ping and not self.wrongs.spoiling:
             await self._ping.send()
 
     async def _see_what_is_left(self, workshop: Workshop) -> None:
@@ -236,36 +237,35 @@ class Daemon:
         if await workshop.backlog():
             self._feed_due = True
         elif FEED not in self._doing:
-            self.wrongs.take(FEED, {}, self.clock.now())
+            self.wrongs.take(FEED, (), self.clock.now())
 
-    def _failure(self, doing: _Doing, error: Exception) -> dict[str, str]:
+    def _failure(self, doing: _Doing, error: Exception) -> Finding:
         """What an error means that a run did not survive."""
         if is_ours(error):
-            said = "; ".join(str(one) for one in leaves(error))
-            log.error("a run could not go on", extra={"run": doing.what, "because": said})
-            return {"the archive": said}
+            log.error("a run could not go on", extra={"run": doing.what, "because": in_words(error)})
+            return Finding(where=_ARCHIVE, what=in_words(error))
         log.error("a fault of our own ended a run", extra={"run": doing.what}, exc_info=error)
-        [first, *_] = leaves(error)
-        return {"blinkarchive": redact(f"a fault of its own ended a run: {type(first).__name__}: {first}")}
+        return Finding(where="blinkarchive", what=f"a run of {doing.what} ended: {fault(error)}")
 
-    def _outcome(self, doing: _Doing, report: RunReport) -> dict[str, str]:
+    def _outcome(self, doing: _Doing, report: RunReport) -> list[Finding]:
         """What was wrong with a run that came to its end; it is told in a line, and Blink's wish to be left alone is heeded."""
         if report.stopped and doing.ended_at is None:
             log.info("a run was stopped; the next one goes on from there", extra={"run": doing.what})
-            return {}
-        found = health.troubles(report)
+            return []
+        found = health.problems(report)
         if doing.ended_at is not None:
             still = format_duration(self.config.serve.stalled_after)
-            found[f"run {doing.what}"] = f"nothing moved for {still}, so it was ended; the next tick begins anew"
+            what = f"nothing moved for {still}, so it was ended; the next tick begins anew"
+            found.append(Finding(where=f"run {doing.what}", what=what))
         if report.wait and len(self.config.accounts) == 1:  # the pause of one account is none of another's
             self._schedule.hold(SourceName(doing.what), min(report.wait, LONGEST_HOLD))
         total = report.total
-        facts = {"run": doing.what, "listed": total.listed, "stored": total.stored, "bytes": total.bytes}
+        facts: dict[str, object] = {"run": doing.what, "listed": total.listed, "stored": total.stored, "bytes": total.bytes}
         facts |= {"failed": total.failed + total.gave_up, "seconds": round(report.seconds, 1)}
         level = logging.WARNING if found else logging.INFO if total.stored else logging.DEBUG
-        log.log(
-            level, "a run has ended", extra=facts | ({"wrong": "; ".join(f"{k}: {v}" for k, v in found.items())} if found else {})
-        )
+        if found:
+            facts["wrong"] = "; ".join(f"{one.where}: {one.what}" for one in found)
+        log.log(level, "a run has ended", extra=facts)
         return found
 
     # --- looks
@@ -299,7 +299,14 @@ class Daemon:
                 await self._ask_the_index()
             now = self.clock.now()
             findings = self.wrongs.worth_an_alarm(now, self.config.alarm.after)
-            await self._notifier.send(self._alarms.update(findings, now=now, remind_every=self.config.alarm.remind_every))
+            remind = self.config.alarm.remind_every
+            told = self._alarms.update(
+                {one.where: one.what for one in findings},
+                now=now,
+                remind_every=remind,
+                once={one.where for one in findings if one.once},
+            )
+            await self._notifier.send(told)
             self.told = self._alarms.as_record()
             with suppress(TimeoutError):
                 async with asyncio.timeout(CHECK):
@@ -308,19 +315,18 @@ class Daemon:
 
     async def _ask_the_index(self) -> None:
         """What is overdue, what was given up, what the cloud will soon delete."""
-        now, found, late = self.clock.now(), {}, {}
-        sinks = tuple(self.config.sinks)
+        now, sinks = self.clock.now(), tuple(self.config.sinks)
+        found: list[Finding] = []
         try:
             async with wiring.reading(self.config, clock=self.clock) as index:
-                good = await index.last_good()
-                late = dict(health.overdue(self.config, good, now=now, since=self.started_at))
-                found = dict(health.given_up(await index.given_up(sinks)))
-                found |= health.expiring(await health.oldest(index, self.config), now)
-                found |= health.forgotten(await index.sink_ids(), self.config)
+                late = list(health.overdue(self.config, await index.outcomes(), now=now, since=self.started_at))
+                found += health.given_up(await index.given_up(sinks))
+                found += health.expiring(await health.oldest(index, self.config), now)
+                found += health.forgotten(await index.sink_ids(), self.config)
         except NothingArchived:
-            late = dict(health.overdue(self.config, health.NEVER, now=now, since=self.started_at))
+            late = list(health.overdue(self.config, health.NEVER, now=now, since=self.started_at))
         except BlinkArchiveError as error:
-            late = {"the archive": str(error)}
+            late = [Finding(where=_ARCHIVE, what=str(error))]
         self.wrongs.take(_INDEX, found, now)
         self.wrongs.take("overdue", late, now)
 
@@ -335,7 +341,7 @@ class Daemon:
             config=str(self.config.file or ""),
             doing=doing,
             next={str(name): tick for name, tick in self._schedule.next.items()},
-            wrong=tuple(word.Wrong(where=where, what=what, since=self.wrongs.since(where)) for where, what in found.items()),
+            wrong=tuple(word.Wrong(where=where, what=one.what, since=self.wrongs.since(where)) for where, one in found.items()),
             alarms=self.told,
         )
         if self._left is not None and replace(self._left, written_at=now) == said:

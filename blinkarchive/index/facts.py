@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
 from blinkarchive.interfaces import Part, Unreadable
-from blinkarchive.model import Clip, Copy, SinkName, SourceName, State
+from blinkarchive.model import Clip, Copy, Outcome, SinkName, SourceName, State
 
 STUBBORN = 3
 """So many deletions of a clip were accepted, and it is listed all the same: then it is tried no more than once a day."""
@@ -52,6 +51,11 @@ class SeenPart:
     seen_at: datetime
     #: Since when it cannot be listed; None when it can.
     trouble_since: datetime | None
+
+    @property
+    def never_there(self) -> bool:
+        """Whether there is nothing to list, and never was: that is no problem."""
+        return self.part.absent and self.listed_at is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,9 +147,23 @@ class SeenUnreadable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LastGood:
-    """When the last run ended that had no trouble with an account, a source, a sink."""
+class LastOutcome:
+    """How the last run ended for a subject, and when one last was good for it."""
 
-    accounts: Mapping[str, datetime]
-    sources: Mapping[SourceName, datetime]
-    sinks: Mapping[SinkName, datetime]
+    outcome: Outcome
+    #: When that run ended.
+    ended_at: datetime
+    #: When the last good one ended; None when none ever was.
+    good_at: datetime | None
+    #: Since when runs are not good for it; None when the last one was.
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenUp:
+    """A clip that failed so often that it is tried once a week only, and that some sinks are missing."""
+
+    clip: Clip
+    sinks: tuple[SinkName, ...]
+    #: What went wrong last, in words.
+    reason: str

@@ -14,9 +14,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from blinkarchive.clock import Clock
 from blinkarchive.files import Files
-from blinkarchive.index.facts import Deletion, Holding, KnownSink, Lack, LastGood, Listing, SeenPart, SeenUnreadable, Summary
+from blinkarchive.index.facts import (
+    Deletion,
+    GivenUp,
+    Holding,
+    KnownSink,
+    Lack,
+    LastOutcome,
+    Listing,
+    SeenPart,
+    SeenUnreadable,
+    Summary,
+)
 from blinkarchive.interfaces import Part, Unreadable
-from blinkarchive.model import Clip, ClipId, Copy, Key, RunReport, SinkName, SourceName, Standing, State
+from blinkarchive.model import Clip, ClipId, Copy, Key, RunReport, SinkName, SourceName, Standing, State, Subject
 from blinkarchive.secret import Secret
 
 if TYPE_CHECKING:
@@ -391,25 +402,55 @@ class Index:
         """The parts of all sources, and how their listings went."""
         return await self._ask(self._sql.parts)
 
-    async def unreadable(self, account: str, source: SourceName, items: Sequence[Unreadable]) -> None:
-        """Keep items that could not be understood; one that was kept before is counted again."""
-        await self._change(self._sql.unreadable, account, source, items)
+    async def unreadable(self, account: str, source: SourceName, items: Sequence[Unreadable]) -> list[int]:
+        """Keep items that could not be understood; one that was kept before is counted again. Returns how often each was met."""
+        return await self._change(self._sql.unreadable, account, source, items)
 
     async def unreadables(self, *, limit: int = PAGE) -> list[SeenUnreadable]:
         """Items that could not be understood, last seen first. They are kept for 90 days after they were last seen."""
         return await self._ask(self._sql.unreadables, limit)
 
+    async def began(self, run: str, subjects: Sequence[Subject], *, started_at: datetime) -> None:
+        """A run goes on that will report on these subjects. It was killed if it never ends (`finished`, `dropped`)."""
+        await self._change(self._sql.began, run, subjects, started_at=started_at)
+
     async def finished(self, report: RunReport) -> None:
-        """Keep how a run ended. The last thousand are kept."""
+        """Keep how a run ended, and how it ended for each subject. The last thousand reports are kept."""
         await self._change(self._sql.finished, report)
+
+    async def dropped(self, run: str) -> None:
+        """A run ended of which nothing is to be kept."""
+        await self._change(self._sql.dropped, run)
+
+    async def left_over(self) -> list[RunReport]:
+        """The runs that began and did not end, each as a report of a crash. They crashed if no process holds the archive."""
+        return await self._ask(self._sql.left_over)
 
     async def last_runs(self, limit: int) -> list[RunReport]:
         """How the last runs ended, newest first."""
         return await self._ask(self._sql.last_runs, limit)
 
-    async def last_good(self) -> LastGood:
-        """When each account, source and sink last got through a run without trouble."""
-        return await self._ask(self._sql.last_good)
+    async def outcomes(self) -> dict[Subject, LastOutcome]:
+        """How the last run ended for each source of an account and each sink, and when one was last good."""
+        return await self._ask(self._sql.outcomes)
+
+    # Dismissals ------------------------------------------------------------------------------------------------------
+
+    async def dismiss(self, clips: Sequence[str], *, undo: bool = False) -> dict[ClipId, list[SinkName]]:
+        """No sink that is missing these clips (ids or keys) has to hold them any more, nor one that joins the archive later; with
+        `undo` they have to again. Returns each clip, and the sinks for which that is new.
+
+        Raises `ArchiveError`, and changes nothing, when one of them is not known.
+        """
+        return await self._change(self._sql.dismiss, clips, undo=undo)
+
+    async def dismissed(self) -> dict[ClipId, frozenset[SinkName]]:
+        """The clips that are dismissed, oldest recording first, and the sinks that do not hold them for that."""
+        return await self._ask(self._sql.dismissed)
+
+    async def given_up_clips(self, sinks: Sequence[SinkName], *, limit: int = PAGE) -> list[GivenUp]:
+        """The clips that some of the sinks gave up, oldest recording first, at most so many."""
+        return await self._ask(self._sql.given_up_clips, sinks, limit)
 
     async def check(self) -> list[str]:
         """What the database finds wrong with itself; it reads all of it."""

@@ -72,19 +72,25 @@ def translated(url: sa.URL) -> Iterator[None]:
         cause = error.orig
         name = getattr(cause, "sqlite_errorname", "")
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            raise IndexUnusable(
-                f"the index {place} is damaged ({cause}): move it aside, together with {place}-wal, and run "
-                "`blinkarchive run`: a new one is made, and the copies that the sinks hold are recognised again; "
-                "where they are encrypted, they are put there anew"
-            ) from error
+            raise _damaged(place, cause) from error
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise ArchiveBusy(f"another program holds the index {place}") from error
         if name.startswith("SQLITE_FULL"):
             raise ArchiveError(f"there is no room for the index {place}") from error
         raise ArchiveError(f"the index {place}: {cause}") from error
+    except UnicodeDecodeError as error:  # SQLite quotes the bytes that make no sense to it
+        raise _damaged(place, "its schema is not text") from error
     except OSError as error:
         trouble = "there is no room" if is_full(error) else error.strerror or str(error)
         raise ArchiveError(f"the index {place}: {trouble}") from error
+
+
+def _damaged(place: str, cause: object) -> IndexUnusable:
+    return IndexUnusable(
+        f"the index {place} is damaged ({cause}): move it aside, together with {place}-wal, and run "
+        "`blinkarchive run`: a new one is made, and the copies that the sinks hold are recognised again; "
+        "where they are encrypted, they are put there anew"
+    )
 
 
 def _url(where: str | Path) -> sa.URL:

@@ -84,8 +84,15 @@ clip = sa.Table(
     # What the source says of the video, and a JSON list of what it has recognised in it; "" without either.
     sa.Column("description", sa.Text, nullable=False, server_default=""),
     sa.Column("detections", sa.Text, nullable=False, server_default=""),
+    # When the owner dismissed it: no sink has to hold it any more. Null when nobody did.
+    sa.Column("dismissed_at", Moment),
     sa.Index("clip_recorded", "recorded_at", "n"),
 )
+
+DISMISSED = clip.c.dismissed_at.is_not(None)
+"""The owner dismissed the clip."""
+
+sa.Index("clip_dismissed", clip.c.n, sqlite_where=DISMISSED)
 
 sink = sa.Table(
     "sink",
@@ -171,6 +178,8 @@ part = sa.Table(
     sa.Column("trouble_since", Moment),
     # For how many seconds a clip stays there by itself; null when nobody said.
     sa.Column("keeps", sa.BigInteger),
+    # Whether there is nothing to list, which is no fault.
+    sa.Column("absent", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 deletion = sa.Table(
@@ -220,13 +229,31 @@ run = sa.Table(
     sa.Column("report", sa.Text, nullable=False),
 )
 
-good_run = sa.Table(
-    "good_run",
+outcome = sa.Table(
+    "outcome",
     metadata,
-    # "account", "source" or "sink".
+    # A subject: "account" and its name, and which of its sources; or "sink" and its name, and "".
     sa.Column("kind", sa.Text, primary_key=True),
     sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    # How the last run ended for it, and when.
+    sa.Column("result", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
     sa.Column("ended_at", Moment, nullable=False),
+    # When the last good run ended; null when none ever did.
+    sa.Column("good_at", Moment),
+    # Since when runs are not good for it; null when the last one was.
+    sa.Column("since", Moment),
+)
+
+running = sa.Table(
+    "running",
+    metadata,
+    # A run that has begun and not ended. When no process holds the archive, the run was killed.
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("started_at", Moment, nullable=False),
+    # Its subjects: a JSON list.
+    sa.Column("subjects", sa.Text, nullable=False),
 )
 
 

@@ -16,14 +16,16 @@ import sqlalchemy as sa
 
 from blinkarchive.clock import Clock
 from blinkarchive.errors import ArchiveError, IndexUnusable
+from blinkarchive.index import dismissals, history
 from blinkarchive.index.facts import (
     CLOCKS_APART,
     STUBBORN,
     Deletion,
+    GivenUp,
     Holding,
     KnownSink,
     Lack,
-    LastGood,
+    LastOutcome,
     Listing,
     SeenPart,
     SeenUnreadable,
@@ -40,23 +42,29 @@ from blinkarchive.index.schema import (
     clip,
     copy,
     deletion,
-    good_run,
     is_state,
     listing,
     part,
-    run,
     sink,
     unreadable,
 )
 from blinkarchive.interfaces import Part, Unreadable
-from blinkarchive.model import Clip, ClipId, Copy, Key, Need, Plain, RunReport, SinkName, SourceName, Standing, State, Tally
+from blinkarchive.model import (
+    TRIES,
+    Clip,
+    ClipId,
+    Copy,
+    Key,
+    Need,
+    Plain,
+    RunReport,
+    SinkName,
+    SourceName,
+    Standing,
+    State,
+    Subject,
+)
 from blinkarchive.secret import Secret
-
-TRIES = 10
-"""How many failed tries make a sink give a clip up."""
-
-RUNS_KEPT = 1000
-"""How many reports of runs are kept."""
 
 UNREADABLE_KEPT = timedelta(days=90)
 """How long an unreadable item is kept after it was last seen: longer than a source keeps a clip."""
@@ -565,8 +573,8 @@ class Sql:
         values = {"name": name, "first_seen": self._clock.now()}
         connection.execute(sink.insert(), values)
         number = connection.execute(sa.select(sink.c.n).where(sink.c.name == name)).scalar_one()
-        every = sa.select(clip.c.n, sa.literal(number), clip.c.recorded_at, _PENDING)
-        connection.execute(copy.insert().from_select(["clip", "sink", "recorded_at", "state"], every))
+        every = sa.select(clip.c.n, sa.literal(number), clip.c.recorded_at, *dismissals.state_for_new_sink())
+        connection.execute(copy.insert().from_select(["clip", "sink", "recorded_at", "state", "reason"], every))
         return int(number)
 
     def keep_sink_id(self, connection: sa.Connection, name: SinkName, id_: str) -> None:
@@ -613,14 +621,14 @@ class Sql:
             return False
         connection.execute(sa.delete(copy).where(copy.c.sink == number))
         connection.execute(sa.delete(sink).where(sink.c.n == number))
-        connection.execute(sa.delete(good_run).where(good_run.c.kind == "sink", good_run.c.name == name))
+        history.forget(connection, Subject.sink(name))
         self._numbered.pop(name, None)
         return True
 
     def rename_sink(self, connection: sa.Connection, old: SinkName, new: SinkName) -> None:
         self.forget_sink(connection, new)
         connection.execute(sa.update(sink).where(sink.c.name == old).values(name=new))
-        connection.execute(sa.update(good_run).where(good_run.c.kind == "sink", good_run.c.name == old).values(name=new))
+        history.rename(connection, Subject.sink(old), Subject.sink(new))
         self._numbered.pop(old, None)
 
     # Catalogues ------------------------------------------------------------------------------------------------------
@@ -678,7 +686,13 @@ class Sql:
         else:
             listed_at, since = started_at, None
         facts = {"account": account, "source": source.value, "name": heard.name, "keeps": keeps}
-        facts |= {"listed_at": listed_at, "seen_at": now, "trouble": heard.trouble, "trouble_since": since}
+        facts |= {
+            "listed_at": listed_at,
+            "seen_at": now,
+            "trouble": heard.trouble,
+            "trouble_since": since,
+            "absent": heard.absent,
+        }
         _put(connection, part, {"scope": heard.scope}, facts)
         connection.execute(sa.delete(part).where(part.c.seen_at < now - PARTS_KEPT))
         return _part(connection.execute(sa.select(part).where(part.c.scope == heard.scope)).one())
@@ -688,16 +702,19 @@ class Sql:
             rows = connection.execute(sa.select(part).order_by(part.c.account, part.c.source, part.c.scope))
             return [_part(row) for row in rows]
 
-    def unreadable(self, connection: sa.Connection, account: str, source: SourceName, items: Sequence[Unreadable]) -> None:
+    def unreadable(self, connection: sa.Connection, account: str, source: SourceName, items: Sequence[Unreadable]) -> list[int]:
         now = self._clock.now()
         place = {"account": account, "source": source.value}
+        times = []
         for item in items:
             id_ = item.item or "#" + hashlib.sha256(item.raw.encode()).hexdigest()[:16]
             facts = {"reason": item.reason, "raw": item.raw, "last_seen": now}
             again = _where(unreadable, place | {"item": id_})
             if not connection.execute(sa.update(unreadable).where(again).values(times=unreadable.c.times + 1, **facts)).rowcount:
                 connection.execute(unreadable.insert(), place | {"item": id_, "first_seen": now, "times": 1} | facts)
+            times.append(connection.execute(sa.select(unreadable.c.times).where(again)).scalar_one())
         connection.execute(sa.delete(unreadable).where(unreadable.c.last_seen < now - UNREADABLE_KEPT))
+        return times
 
     def unreadables(self, limit: int) -> list[SeenUnreadable]:
         with self._transaction() as connection:
@@ -718,28 +735,55 @@ class Sql:
 
     # Runs ------------------------------------------------------------------------------------------------------------
 
+    def began(self, connection: sa.Connection, run_id: str, subjects: Sequence[Subject], *, started_at: datetime) -> None:
+        history.began(connection, run_id, started_at, subjects)
+
     def finished(self, connection: sa.Connection, report: RunReport) -> None:
-        ended_at = report.started_at + timedelta(seconds=report.seconds)
-        facts = {"started_at": report.started_at, "ended_at": ended_at, "report": msgspec.json.encode(report).decode()}
-        _put(connection, run, {"id": report.run}, facts)
-        kept = sa.select(run.c.id).order_by(run.c.started_at.desc(), run.c.id.desc()).limit(RUNS_KEPT)
-        connection.execute(sa.delete(run).where(run.c.id.not_in(kept)))
-        for kind, name in _without_trouble(report):
-            _put(connection, good_run, {"kind": kind, "name": name}, {"ended_at": ended_at})
+        history.finished(connection, report)
+
+    def dropped(self, connection: sa.Connection, run_id: str) -> None:
+        history.dropped(connection, run_id)
+
+    def left_over(self) -> list[RunReport]:
+        with self._transaction() as connection:
+            return history.left_over(connection)
 
     def last_runs(self, limit: int) -> list[RunReport]:
         with self._transaction() as connection:
-            newest = sa.select(run.c.report).order_by(run.c.started_at.desc(), run.c.id.desc()).limit(limit)
-            return [msgspec.json.decode(text, type=RunReport) for text in connection.execute(newest).scalars()]
+            return history.last_runs(connection, limit)
 
-    def last_good(self) -> LastGood:
+    def outcomes(self) -> dict[Subject, LastOutcome]:
         with self._transaction() as connection:
-            rows = connection.execute(sa.select(good_run.c.kind, good_run.c.name, good_run.c.ended_at)).all()
-        return LastGood(
-            accounts={name: at for kind, name, at in rows if kind == "account"},
-            sources={SourceName(name): at for kind, name, at in rows if kind == "source"},
-            sinks={SinkName(name): at for kind, name, at in rows if kind == "sink"},
-        )
+            return history.outcomes(connection)
+
+    # Dismissals ------------------------------------------------------------------------------------------------------
+
+    def dismiss(self, connection: sa.Connection, names: Sequence[str], *, undo: bool) -> dict[ClipId, list[SinkName]]:
+        known = dismissals.find(connection, names)
+        if unknown := [name for name in names if name not in known]:
+            raise ArchiveError(f"the index does not know {', '.join(unknown)}; nothing was changed")
+        now = self._clock.now()
+        return {
+            id_: dismissals.undo(connection, n) if undo else dismissals.dismiss(connection, n, now)
+            for n, id_ in dict.fromkeys(known[name] for name in names)
+        }
+
+    def dismissed(self) -> dict[ClipId, frozenset[SinkName]]:
+        with self._transaction() as connection:
+            return dismissals.dismissed(connection)
+
+    def given_up_clips(self, sinks: Sequence[SinkName], limit: int) -> list[GivenUp]:
+        with self._transaction() as connection:
+            numbers = self._numbers(connection, sinks)
+            given_up = sa.select(copy.c.clip.label("n"), sa.func.min(copy.c.recorded_at).label("at"))
+            given_up = given_up.where(copy.c.sink.in_(_SINKS), LACKING, copy.c.state == State.GAVE_UP.value).group_by(copy.c.clip)
+            page = given_up.order_by(sa.text("at"), copy.c.clip).limit(limit).subquery()
+            standings = self._standings(connection, page, numbers)
+        found = []
+        for standing in standings:
+            needs = [need for need in standing.lacking if need.state is State.GAVE_UP]
+            found.append(GivenUp(clip=standing.clip, sinks=tuple(need.sink for need in needs), reason=needs[0].reason))
+        return found
 
     # Sums ------------------------------------------------------------------------------------------------------------
 
@@ -910,7 +954,7 @@ def _part(row: sa.Row[Any]) -> SeenPart:
     return SeenPart(
         account=row.account,
         source=SourceName(row.source),
-        part=Part(scope=row.scope, name=row.name, trouble=row.trouble, keeps=keeps),
+        part=Part(scope=row.scope, name=row.name, trouble=row.trouble, absent=row.absent, keeps=keeps),
         listed_at=row.listed_at,
         seen_at=row.seen_at,
         trouble_since=row.trouble_since,
@@ -993,19 +1037,3 @@ def _standing(rows: Sequence[Sequence[Any]], numbers: Numbers) -> Standing:
         elif state != State.EXCLUDED:
             lacking.append(Need(sink=name, state=State(state), tries=tries, tried_at=tried_at, reason=reason))
     return Standing(clip=_clip(clip_row), key=clip_row[-1], lacking=tuple(lacking), held=tuple(held))
-
-
-def _without_trouble(report: RunReport) -> Iterator[tuple[str, str]]:
-    """The accounts, sources and sinks that this run was a good one for."""
-    if report.stopped:
-        return
-    troubled = {trouble.where for trouble in report.troubles} | {f"account {name}" for name in report.login_needed}
-    of_kind: list[tuple[str, Mapping[Any, Tally], bool]] = [
-        ("account", report.accounts, report.complete),
-        ("source", report.sources, report.complete),
-        ("sink", report.sinks, True),
-    ]
-    for kind, tallies, complete in of_kind:
-        for name, tally in tallies.items():
-            if complete and not tally.failed and f"{kind} {name}" not in troubled:
-                yield kind, str(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
 from blinkarchive.encryption import Identities
-from blinkarchive.errors import BlinkArchiveError, LoginNeeded, SourceError
-from blinkarchive.interfaces import Batch, ClipRef, Source
-from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standing
+from blinkarchive.errors import BlinkArchiveError
+from blinkarchive.faults import concerns_all
+from blinkarchive.interfaces import Batch, ClipRef, Source, Unreadable
+from blinkarchive.model import TRIES, Clip, ClipId, Copy, SinkName, SourceName, Standing, State, Subject
 from blinkarchive.pipeline.courier import Courier, Way, no_source
 from blinkarchive.pipeline.deletion import Deletions
 from blinkarchive.pipeline.joining import next_settled
@@ -29,14 +31,22 @@ if TYPE_CHECKING:
     from blinkarchive.index import Index
     from blinkarchive.index.facts import SeenPart
 
+log = logging.getLogger(__name__)
+
 EVERYTHING = datetime(1970, 1, 1, tzinfo=UTC)
 OVERLAP = timedelta(hours=48)
 """How far before the last complete listing the next one begins: clips may appear late."""
 FULL_EVERY = timedelta(days=1)
 """How often all that the source still has is listed again."""
 
+NOT_LISTED = "the source no longer lists it"
+"""Why a clip failed that its source should have listed."""
+
 TWIN = "twin"
 """Why a clip of a stick was left out whose twin in the cloud is stored."""
+
+DISMISSED = "dismissed"
+"""Why a clip was left out that its owner dismissed."""
 
 _MOST_SPOOLED = 256
 
@@ -145,6 +155,7 @@ class Archive:
             make_room=self._make_room_in_spool,
             beside=beside,
         )
+        self._dismissed: Mapping[ClipId, Collection[SinkName]] = {}
         self._making_room = asyncio.Lock()
         self._times_made_room = 0
 
@@ -154,6 +165,7 @@ class Archive:
         Where clips of sticks are left to their twins, the cloud comes first, to its end, and into every sink.
         """
         self._progress.listing = len(sources)
+        self._dismissed = await self._index.dismissed()
         later = [source for source in sources if self._skip_twins and source.name is SourceName.SYNC_MODULE]
         first = [source for source in sources if source not in later]
         try:
@@ -173,6 +185,20 @@ class Archive:
                 collecting.create_task(self._collect(source))
 
     async def _collect(self, source: Source) -> None:
+        """Collect from one source; it ends by itself, well or not. Raises `ArchiveError`: without the index nothing goes on."""
+        subject = Subject.account(source.account, source.name)
+        try:
+            await self._collect_all(source)
+        except Exception as error:
+            if concerns_all(error):
+                raise
+            log.exception("a fault ended the work on a source", extra={"account": source.account, "source": source.name})
+            self._progress.crash(subject, error)
+        if not self._ask.partial:  # of what it was not asked for, the run knows nothing
+            self._courier.judge(subject)
+            self._progress.succeeded(subject)
+
+    async def _collect_all(self, source: Source) -> None:
         since, full = await self._window(source)
         began = self._clock.now()
         parts: list[SeenPart] = []
@@ -227,26 +253,26 @@ class Archive:
         return min([last.complete_at - OVERLAP, *(recorded_at for _, recorded_at in unstored)]), False
 
     def _source_failed(self, source: Source, error: BlinkArchiveError) -> None:
-        self._progress.complete = False
-        if isinstance(error, SourceError) and error.retry_after is not None:
-            self._progress.wait = max(self._progress.wait, error.retry_after)
-        if isinstance(error, LoginNeeded) and source.account not in self._progress.login_needed:
-            self._progress.login_needed.append(source.account)
+        self._progress.source_failed(source.account, source.name, error)
         self._progress.trouble(f"account {source.account}, {source.name}", str(error))
 
     def _tell_of(self, source: Source, seen: SeenPart, failure: BlinkArchiveError | None) -> None:
         """That a part which was listed before cannot be now is told, fault or not."""
         part = seen.part
         if part.trouble and seen.listed_at is not None and part.trouble not in str(failure):
+            subject, what = Subject.account(source.account, source.name), f"{part.name}: {part.trouble}"
             self._progress.complete = False
-            self._progress.trouble(f"account {source.account}, {source.name}", f"{part.name}: {part.trouble}")
+            self._progress.failed(subject, what)
+            self._progress.trouble(str(subject), what)
 
     async def _missed(self, source: Source, since: datetime, whole: tuple[str, ...]) -> None:
         """What the parts that were listed to their end should have shown and did not is a failed try."""
         for clip, recorded_at in await self._index.unstored(source.account, source.name, self._sinks):
             if recorded_at >= since and clip.startswith(whole) and clip not in self._unfinished:
-                for sink in self._sinks:
-                    await self._index.failed(clip, sink, "the source no longer lists it", counts=True)
+                states = [await self._index.failed(clip, sink, NOT_LISTED, counts=True) for sink in self._sinks]
+                if State.GAVE_UP in states:  # it was not given up before: this is reported once
+                    self._progress.gave_up_now += 1
+                    self._progress.trouble(f"clip {clip}", f"{NOT_LISTED}, and no sink holds it")
 
     # --- lacking
 
@@ -264,11 +290,7 @@ class Archive:
             for left in batch.left_out:
                 self._progress.excluded[left.reason] += 1
                 ended("excluded")
-            for item in batch.unreadable:
-                self._progress.trouble(f"account {source.account}, {source.name}, item {item.item}", item.reason)
-                ended("failed")
-            if batch.unreadable and not self._ask.dry_run:
-                await self._index.unreadable(source.account, source.name, batch.unreadable)
+            await self._take_unreadable(source, batch.unreadable, ended)
             wanted = []
             for _ in range(len(waiting)):
                 ref = waiting.popleft()
@@ -281,9 +303,10 @@ class Archive:
             with_twins = await self._left_to_twins(source, wanted)
             standings = await self._index.lacking([ref.clip for ref in wanted], self._sinks, self._namer)
             for standing in standings:
-                left_out = with_twins.get(waiting[0].clip.id, ())
-                if standing is None or (left_out and self._ask.dry_run):
-                    self._progress.excluded.update([TWIN] if left_out else [])
+                twin, dismissed = with_twins.get(waiting[0].clip.id, ()), self._dismissed.get(waiting[0].clip.id, ())
+                left_out = {*twin, *dismissed}.intersection(self._sinks)
+                if standing is None or (twin and self._ask.dry_run):
+                    self._progress.excluded.update([TWIN] if twin else [DISMISSED] if left_out else [])
                     ended("known", left_out)
                 elif standing.clip.id in self._in_hand:
                     self._unfinished.add(standing.clip.id)
@@ -300,6 +323,17 @@ class Archive:
             for _ in waiting:  # a stop came before their turn
                 ended("failed")
             raise
+
+    async def _take_unreadable(self, source: Source, items: Sequence[Unreadable], ended: Callable[[str], None]) -> None:
+        """Keep what could not be understood. After the tries that make a clip given up, an item is reported by `status` alone."""
+        times = [1] * len(items)
+        if items and not self._ask.dry_run:
+            times = await self._index.unreadable(source.account, source.name, items)
+        for item, met in zip(items, times, strict=True):
+            if met <= TRIES:
+                self._progress.trouble(f"account {source.account}, {source.name}, item {item.item}", item.reason)
+            self._progress.gave_up_now += met == TRIES
+            ended("failed" if met < TRIES else "gave_up")
 
     async def _left_to_twins(self, source: Source, refs: Sequence[ClipRef]) -> Mapping[ClipId, Collection[SinkName]]:
         """The clips of a stick that are left to their twins now, and the sinks of this run that lack them for that."""
@@ -343,6 +377,7 @@ class Archive:
             return
         if not set(ends.values()) <= {"stored", "known"}:
             self._unfinished.add(way.clip.id)
+        self._progress.gave_up_now += way.given_up_now
         self._progress.ended(way.clip.account, source, ends)
 
     def _held(self, way: Way) -> None:
@@ -452,3 +487,10 @@ class Archive:
         for clip, ends in self._postponed.values():
             self._progress.ended(clip.account, clip.source, ends)
         self._postponed.clear()
+
+    def judge_sinks(self) -> None:
+        """The run came to its end: the sinks that are open, and took what they were given, did what they should."""
+        for lane in self._lanes.values():
+            self._courier.judge(Subject.sink(lane.name))
+            if not (lane.closed or self._ask.partial):
+                self._progress.succeeded(Subject.sink(lane.name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -23,12 +24,14 @@ from blinkarchive.errors import (
     Forbidden,
     ForeignHost,
     ServerTrouble,
+    SourceError,
     SpoolFull,
     Unavailable,
     Unreachable,
 )
+from blinkarchive.faults import concerns_all, fault
 from blinkarchive.interfaces import Body, ClipRef
-from blinkarchive.model import Clip, ClipId, Content, Copy, Need, Plain, SinkName, Standing, State
+from blinkarchive.model import Clip, ClipId, Content, Copy, Need, Plain, SinkName, Standing, State, Subject
 from blinkarchive.pipeline.joining import one_open
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.progress import Progress
@@ -46,6 +49,7 @@ GIVEN_UP_FOR = timedelta(days=7)
 
 _MOST_UNREACHABLE = 3
 _MOST_REREADS = 16
+_MOST_FAILURES = 3
 _OF_THE_CLIP = (BadClip, ClipGone, CommandFailed, Forbidden, ForeignHost, ServerTrouble, BadKey, CopyDiffers)
 
 
@@ -62,6 +66,8 @@ class Way:
         self.readable = standing.readable
         #: What waits for a place in a sink. Whoever sets one of them to False sends the clip away from there.
         self.ticket: list[asyncio.Future[bool]] = []
+        #: Whether some sink gave it up now, and had not before.
+        self.given_up_now = False
         #: Whether that was done: it lacks nothing that a sink does not hold, and its turn comes later.
         self.sent_away = False
 
@@ -101,11 +107,30 @@ class Courier:
         self._beside = beside
         self._rereads = asyncio.Semaphore(_MOST_REREADS)
         self._unreachable: dict[str, int] = {}
+        #: By subject: clips that were fetched or stored, and why others were not, each for a reason of its own.
+        self._done: Counter[Subject] = Counter()
+        self._own_failures: defaultdict[Subject, list[str]] = defaultdict(list)
         #: Accounts whose server is away, or wants a person, and why: their clips are not asked for any more in this run.
         self.down: dict[str, BlinkArchiveError] = {}
 
     async def bring(self, way: Way) -> None:
-        """Fetch one clip once, and deliver it to every sink that lacks it. What goes wrong becomes how it ended."""
+        """Fetch one clip once, and deliver it to every sink that lacks it. What goes wrong becomes how it ended; a fault that
+        nobody expected is a failed try of this clip, and no more.
+
+        Raises `ArchiveError`: without the index nothing goes on.
+        """
+        try:
+            await self._bring(way)
+        except Exception as error:
+            if concerns_all(error):
+                raise
+            log.exception("a fault ended the work on a clip", extra={"clip": way.clip.id})
+            self._progress.trouble(f"clip {way.clip.id}", fault(error))
+            for need in way.standing.lacking:
+                if way.ends.get(need.sink) == "failed":
+                    await self._failed(way, need.sink, SourceError(fault(error)), counts=True)
+
+    async def _bring(self, way: Way) -> None:
         way.ends = dict.fromkeys(self._lanes, "excluded")
         way.ends |= {copy.sink: "known" for copy in way.standing.held}
         way.ends |= {need.sink: "failed" for need in way.standing.lacking}
@@ -116,8 +141,10 @@ class Courier:
             content = await self._content(way)
         except BlinkArchiveError as error:
             self._progress.trouble(f"clip {way.clip.id}", str(error))
+            counts = self._is_its_own(way, error)
+            self._note_fetch(way, error, counts)
             for need in needs:
-                await self._failed(way, need.sink, error)
+                await self._failed(way, need.sink, error, counts=counts)
             return
         async with asyncio.TaskGroup() as deliveries:
             for need in needs:
@@ -178,7 +205,9 @@ class Courier:
             except SpoolFull:
                 raise
             except BlinkArchiveError as error:
-                self._progress.trouble(f"sink {copy.sink}", f"{copy.key} could not be read back: {error}")
+                what = f"{copy.key} could not be read back: {error}"
+                self._progress.failed(Subject.sink(copy.sink), what)
+                self._progress.trouble(f"sink {copy.sink}", what)
         account = way.clip.account
         if account in self.down:
             raise Unreachable(str(self.down[account]))
@@ -190,6 +219,7 @@ class Courier:
             self._judge(account, error)
             raise
         self._unreachable[account] = 0
+        self._done[Subject.account(account, way.clip.source)] += 1
         self._progress.fetched(account, way.clip.source, content.size)
         log.info("fetched", extra={"clip": way.clip.id, "bytes": content.size})
         return content
@@ -238,7 +268,9 @@ class Courier:
             key = await lane.store(wanted, content)
         except BlinkArchiveError as error:
             self._progress.trouble(f"sink {lane.name}", str(error))
-            await self._failed(way, lane.name, error)
+            counts = self._is_its_own(way, error)
+            self._note_put(lane, error, counts)
+            await self._failed(way, lane.name, error, counts=counts)
             return
         finally:
             lane.places.leave()
@@ -257,16 +289,46 @@ class Courier:
         if plain is not None:
             await self._spool.release_sealed(way.clip.id, lane.name)
         way.ends[lane.name] = "stored"
+        self._done[Subject.sink(lane.name)] += 1
         way.readable |= plain is None
         log.info("stored", extra={"clip": way.clip.id, "sink": lane.name, "key": key})
         self._progress.sinks[lane.name].bytes += content.size
         self._held(way)
         await self._stored(way.clip, copy)
 
-    async def _failed(self, way: Way, sink: SinkName, error: BlinkArchiveError) -> None:
-        """Record what went wrong. It is a try of the clip only when the fault is its own, and its source was asked."""
-        counts = isinstance(error, _OF_THE_CLIP) and way.ref.open is not no_source
+    def _is_its_own(self, way: Way, error: BlinkArchiveError) -> bool:
+        """Whether a failure is a try of the clip: the fault is its own, and its source was asked."""
+        return isinstance(error, _OF_THE_CLIP) and way.ref.open is not no_source
+
+    def _note_fetch(self, way: Way, error: BlinkArchiveError, counts: bool) -> None:
+        """Whose trouble it is that a clip could not be fetched: its own, or that of its account's source."""
+        if way.ref.open is no_source:
+            return  # a sink could not give it back, and that was noted
+        subject = Subject.account(way.clip.account, way.clip.source)
+        if counts:
+            self._own_failures[subject].append(str(error))
+        else:
+            self._progress.failed(subject, str(error))
+
+    def _note_put(self, lane: Lane, error: BlinkArchiveError, counts: bool) -> None:
+        """Whose trouble it is that a clip could not be put: its own, or the sink's."""
+        if counts:
+            self._own_failures[Subject.sink(lane.name)].append(str(error))
+        else:
+            self._progress.failed(Subject.sink(lane.name), str(error))
+
+    def judge(self, subject: Subject) -> None:
+        """Several clips that failed, each for a reason of its own, and not one that did not: that is the subject's trouble."""
+        failures = self._own_failures[subject]
+        if len(failures) >= _MOST_FAILURES and not self._done[subject]:
+            what = f"{len(failures):,} clips were tried, and not one succeeded; the last one: {failures[-1]}"
+            self._progress.failed(subject, what)
+
+    async def _failed(self, way: Way, sink: SinkName, error: BlinkArchiveError, *, counts: bool) -> None:
+        """Record what went wrong. `counts`: it is a failed try of the clip."""
+        before = next((need.state for need in way.standing.lacking if need.sink == sink), State.PENDING)
         state = await self._index.failed(way.clip.id, sink, str(error), counts=counts)
+        way.given_up_now |= state is State.GAVE_UP and before is not State.GAVE_UP
         log.info("not stored", extra={"clip": way.clip.id, "sink": sink, "because": str(error)})
         way.ends[sink] = "gave_up" if state is State.GAVE_UP else "failed"
 

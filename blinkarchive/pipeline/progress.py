@@ -7,10 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from blinkarchive.model import ClipId, RunReport, SinkName, SourceName, Tally, Trouble
+from blinkarchive.errors import BlinkArchiveError, LoginLimit, LoginNeeded, SourceError, Throttled
+from blinkarchive.faults import fault
+from blinkarchive.model import ClipId, Outcome, Result, RunReport, SinkName, SourceName, Subject, Tally, Trouble
 
 _MOST_TROUBLES = 200
 _HELD = ("stored", "known")
+_MILDEST_FIRST = (Result.GOOD, Result.FAILED, Result.HELD, Result.SIGN_IN, Result.CRASHED)
 _WORST_FIRST = ("failed", "gave_up", "excluded", "stored", "known")
 
 
@@ -42,6 +45,13 @@ def keep_trouble(troubles: list[Trouble], where: str, what: str) -> None:
         troubles.append(trouble)
 
 
+def _result_of(error: BlinkArchiveError, *, signing_in: bool) -> Result:
+    """What an error makes of the source of an account."""
+    if isinstance(error, LoginLimit) or (signing_in and isinstance(error, Throttled)):
+        return Result.HELD
+    return Result.SIGN_IN if isinstance(error, LoginNeeded) else Result.FAILED
+
+
 class Progress:
     """All counters of one run.
 
@@ -58,6 +68,12 @@ class Progress:
         self.troubles: list[Trouble] = []
         self.login_needed: list[str] = []
         self.sinks_failed: list[SinkName] = []
+        #: What the run reports on by itself; None for what it has not finished.
+        self._outcomes: dict[Subject, Outcome | None] = {}
+        #: Clips that this run gave up.
+        self.gave_up_now = 0
+        #: The first fault that nobody expected; "" when there was none.
+        self.crashed = ""
         #: Whether every listing so far went to its end.
         self.complete = True
         #: Bytes that came, whether the clip is whole yet or not.
@@ -110,19 +126,73 @@ class Progress:
         for count in (self.total, self.accounts[account], self.sources[source]):
             count.add(bucket, number)
 
+    # --- subjects: each ends by itself
+
+    def begins(self, subjects: Iterable[Subject]) -> None:
+        """The run is to report on these."""
+        for subject in subjects:
+            self._outcomes.setdefault(subject, None)
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """What the run is to report on."""
+        return tuple(self._outcomes)
+
+    def succeeded(self, subject: Subject) -> None:
+        """The subject did what it should, unless a failure of it was kept before."""
+        if self._outcomes.get(subject) is None:
+            self._outcomes[subject] = Outcome(subject=subject)
+
+    def failed(self, subject: Subject, reason: str, result: Result = Result.FAILED) -> None:
+        """The subject did not do what it should. The worst is kept, and of equals the first."""
+        before = self._outcomes.get(subject)
+        if before is None or _MILDEST_FIRST.index(result) > _MILDEST_FIRST.index(before.result):
+            self._outcomes[subject] = Outcome(subject=subject, result=result, reason=reason)
+
+    def source_failed(self, account: str, source: SourceName, error: BlinkArchiveError, *, signing_in: bool = False) -> None:
+        """A source of an account could not be listed to its end, or its clips not be fetched; or not even be signed in to."""
+        self.complete = False
+        if isinstance(error, SourceError) and error.retry_after is not None:
+            self.wait = max(self.wait, error.retry_after)
+        if isinstance(error, LoginNeeded) and account not in self.login_needed:
+            self.login_needed.append(account)
+        self.failed(Subject.account(account, source), str(error), _result_of(error, signing_in=signing_in))
+
+    def crash(self, subject: Subject, error: Exception) -> None:
+        """A fault that nobody expected ended the work on a subject; the others go on."""
+        what = fault(error)
+        self.crashed = self.crashed or f"{subject}: {what}"
+        self.complete = False
+        self.failed(subject, what, Result.CRASHED)
+        self.trouble(str(subject), what)
+
     def sink_failed(self, sink: SinkName, what: str) -> None:
         """Keep that a sink as a whole was in trouble, and why."""
         if sink not in self.sinks_failed:
             self.sinks_failed.append(sink)
+        self.failed(Subject.sink(sink), what)
         self.trouble(f"sink {sink}", what)
 
     def trouble(self, where: str, what: str) -> None:
         """Keep something to tell a person; the same thing once only."""
         keep_trouble(self.troubles, where, what)
 
-    def report(self, run: str, started_at: datetime, seconds: float, *, stopped: bool = False) -> RunReport:
-        """The run's report."""
+    def _ended_outcomes(self, crashed: str) -> tuple[Outcome, ...]:
+        """How it ended for each subject. After a crash, the sources that had not ended crashed; else the sinks; else all."""
+        ended = {subject: one for subject, one in self._outcomes.items() if one is not None}
+        if crashed:
+            unfinished = [subject for subject in self._outcomes if subject not in ended]
+            sources = [subject for subject in unfinished if subject.source is not None]
+            blamed = sources or unfinished or list(self._outcomes)
+            ended |= {one: Outcome(subject=one, result=Result.CRASHED, reason=crashed) for one in blamed}
+        return tuple(ended.values())
+
+    def report(self, run: str, started_at: datetime, seconds: float, *, stopped: bool = False, crashed: str = "") -> RunReport:
+        """The run's report. `crashed` is the fault that ended the run as a whole."""
         return RunReport(
+            outcomes=self._ended_outcomes(crashed),
+            gave_up_now=self.gave_up_now,
+            crashed=crashed or self.crashed,
             run=run,
             started_at=started_at,
             total=self.total.tally(),
@@ -132,7 +202,7 @@ class Progress:
             excluded=dict(self.excluded),
             troubles=tuple(self.troubles),
             seconds=seconds,
-            complete=self.complete and not stopped,
+            complete=self.complete and not stopped and not crashed,
             stopped=stopped,
             wait=self.wait,
             deleted=self.deleted,

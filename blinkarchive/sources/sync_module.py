@@ -129,7 +129,11 @@ class SyncModules:
             name=f'sync module "{module.name or module.id}"',
         )
         if not module.readable:
-            away = module.local_storage_status and replace(part, trouble=_unreadable(module.local_storage_status))
+            away = module.local_storage_status and replace(
+                part,
+                trouble=_unreadable(module.local_storage_status),
+                absent=module.local_storage_status == NO_STORAGE,
+            )
             listed.put_nowait((Batch(part=away or None), None))
             return
         try:
@@ -179,8 +183,11 @@ class SyncModules:
         return ClipRef(clip=clip, open=open_clip, delete=delete_clip if alone else None, fits=facts.fits)
 
 
+NO_STORAGE = "unavailable"
+"""What a module says of its storage when it has none."""
+
 _STICKS = {
-    "unavailable": "it has no stick",
+    NO_STORAGE: "it has no stick",
     "unmounted": "its stick was ejected",
     "format_required": "its stick has to be formatted",
     "incompatible": "its stick cannot be used by it",

@@ -1,6 +1,6 @@
 """The one place that knows every part: from a config to a run, a sign-in, a look at the index."""
 
-from blinkarchive.wiring.looking import reading, retire
+from blinkarchive.wiring.looking import dismiss, killed, reading, retire
 from blinkarchive.wiring.signing_in import import_credentials, sign_in, signed_in
 from blinkarchive.wiring.state import State
 from blinkarchive.wiring.way_back import restore, verify
@@ -10,7 +10,9 @@ __all__ = [
     "State",
     "Workshop",
     "check",
+    "dismiss",
     "import_credentials",
+    "killed",
     "reading",
     "restore",
     "retire",

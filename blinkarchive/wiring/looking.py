@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from blinkarchive.clock import Clock
@@ -10,8 +10,8 @@ from blinkarchive.config import Config
 from blinkarchive.errors import ConfigError
 from blinkarchive.index import Index
 from blinkarchive.index.facts import KnownSink
-from blinkarchive.model import SinkName
-from blinkarchive.pipeline.lock import held
+from blinkarchive.model import ClipId, RunReport, SinkName
+from blinkarchive.pipeline.lock import held, is_held
 from blinkarchive.wiring.state import State
 
 
@@ -36,6 +36,28 @@ async def retire(config: Config, name: SinkName, *, force: bool = False, clock: 
                 )
             await index.forget_sink(name)
             return one
+
+
+async def killed(config: Config, index: Index) -> tuple[RunReport, ...]:
+    """The runs that began and never ended, and that no process works on any more."""
+    began = await index.left_over()
+    return tuple(began) if began and not is_held(State(folder=config.archive.state).lock) else ()
+
+
+async def dismiss(
+    config: Config, clips: Sequence[str], *, undo: bool = False, clock: Clock | None = None
+) -> dict[ClipId, list[SinkName]]:
+    """No sink that is missing these clips (ids or keys) has to hold them any more; with `undo` they have to again.
+
+    Returns each clip, and the sinks for which that is new. Raises `ArchiveError` when a clip is not known, `ArchiveBusy` while a
+    run goes on, `NothingArchived` before the first run.
+    """
+    async with reading(config, clock=clock):  # an index is not made to look for a clip in it
+        pass
+    state = State(folder=config.archive.state)
+    with held(state.lock):
+        async with Index.open(state.index, clock=clock or Clock()) as index:
+            return await index.dismiss(clips, undo=undo)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from blinkarchive.clock import Clock
 from blinkarchive.config import Config, require
-from blinkarchive.errors import BlinkArchiveError, LoginNeeded
+from blinkarchive.errors import ArchiveError, BlinkArchiveError
+from blinkarchive.faults import in_words
 from blinkarchive.index import Index
 from blinkarchive.interfaces import Source
-from blinkarchive.model import ClipId, RunReport, SinkName, SourceName, Standing
+from blinkarchive.model import ClipId, RunReport, SinkName, SourceName, Standing, Subject
 from blinkarchive.pace import Pace
 from blinkarchive.pipeline.archive import Archive, Ask
 from blinkarchive.pipeline.catalog import catalogue
@@ -37,6 +39,8 @@ from blinkarchive.wiring.state import State
 
 if TYPE_CHECKING:
     from blinkarchive.blink import Client
+
+log = logging.getLogger(__name__)
 
 _HOOKS_AT_A_STOP = 3.0
 
@@ -106,6 +110,9 @@ class Workshop:
             registry = plugins_of(config)
             openings = openings_of(config, registry, sinks)
             async with _index(state, clock, dry_run=dry_run) as index:
+                if not dry_run:
+                    for killed in await index.left_over():  # we hold the archive, so nobody works on them any more
+                        await index.finished(killed)
                 spool = Spool(
                     state.spool, secret=index.secret, largest=config.archive.largest_clip, reserve=config.archive.reserve
                 )
@@ -177,8 +184,11 @@ class _Run:
 
     async def through(self) -> RunReport:
         began = self._clock.monotonic()
+        self._progress.begins(self._subjects())
+        if not self._ask.dry_run:
+            await self._index.began(self._name, self._progress.subjects, started_at=self._began)
         async with AsyncExitStack() as stack:
-            stopped = False
+            stopped, fatal = False, None
             try:
                 await self._pass(stack)
             except asyncio.CancelledError:
@@ -187,18 +197,45 @@ class _Run:
                     raise
                 task.uncancel()
                 stopped = True
+            except Exception as error:  # noqa: BLE001  # it is raised again, when it is kept that the run crashed
+                fatal = error
             for trouble in self._registry.troubles:
                 self._progress.trouble(trouble.where, trouble.what)
             for name in self._config.plugins.load:
                 if name in self._registry.failures:
                     self._progress.trouble(f"plugin {name}", str(self._registry.failures[name]))
-            report = self._progress.report(self._name, self._began, self._clock.monotonic() - began, stopped=stopped)
-            if not self._ask.dry_run and (self._ask.collect or report.total.listed):
-                await self._index.finished(report)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_HOOKS_AT_A_STOP if stopped else None):
-                        await self._registry.run_finished(report)
+            crashed = in_words(fatal) if fatal is not None else ""
+            seconds = self._clock.monotonic() - began
+            report = self._progress.report(self._name, self._began, seconds, stopped=stopped, crashed=crashed)
+            if fatal is not None:
+                await self._keep_crash(report)
+                raise fatal
+            if not self._ask.dry_run:
+                await self._keep(report)
             return report
+
+    def _subjects(self) -> list[Subject]:
+        """What the run reports on: each source of each account it collects from, and each sink."""
+        sources = wanted(self._ask.sources, self._config.sources, "source") if self._ask.collect else ()
+        sinks = wanted(self._ask.sinks, self._workshop.openings, "sink")
+        collected = [Subject.account(account, source) for account in self._config.accounts for source in sources]
+        return [*collected, *map(Subject.sink, sinks)]
+
+    async def _keep(self, report: RunReport) -> None:
+        """Keep the report, and tell plugins; of a run that fed nothing, nothing is kept."""
+        if not (self._ask.collect or report.total.listed):
+            await self._index.dropped(report.run)
+            return
+        await self._index.finished(report)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_HOOKS_AT_A_STOP if report.stopped else None):
+                await self._registry.run_finished(report)
+
+    async def _keep_crash(self, report: RunReport) -> None:
+        """Keep that the run crashed, where the index still takes it."""
+        if not self._ask.dry_run:
+            with suppress(ArchiveError):
+                await self._index.finished(report)
 
     async def _pass(self, stack: AsyncExitStack) -> None:
         lanes = self._lanes()
@@ -253,6 +290,7 @@ class _Run:
                     if not lane.closed:
                         await self._catalogue(lane)
             await deletions.run()
+            archive.judge_sinks()
         finally:
             archive.settle()
             for lane in lanes:
@@ -326,10 +364,14 @@ class _Run:
                 async with self._workshop.signing_in[account.name]:
                     blink = await stack.enter_async_context(opening)
             except BlinkArchiveError as error:  # also a token file that cannot be written: the other accounts go on
-                self._progress.complete = False
-                self._progress.trouble(f"account {account.name}", str(error))
-                if isinstance(error, LoginNeeded):
-                    self._progress.login_needed.append(account.name)
+                self._progress.trouble(str(Subject.account(account.name)), str(error))
+                for source in names:
+                    self._progress.source_failed(account.name, source, error, signing_in=True)
+                continue
+            except Exception as error:
+                log.exception("a fault ended the sign-in of an account", extra={"account": account.name})
+                for source in names:
+                    self._progress.crash(Subject.account(account.name, source), error)
                 continue
             self._skew[account.name] = _skew_of(blink)
             if SourceName.CLOUD in names:

@@ -65,6 +65,7 @@ async def test_serve_archives_at_once_and_others_are_told_of_it_while_it_lives(h
                     "source": "cloud",
                     "name": "the cloud",
                     "trouble": "",
+                    "absent": False,
                     "trouble_since": None,
                     "listed_at": told["parts"][0]["listed_at"],
                     "keeps_days": 60,
@@ -77,7 +78,7 @@ async def test_serve_archives_at_once_and_others_are_told_of_it_while_it_lives(h
             late = await house("status", "--check", "--json", "--max-age", "0s")
             assert (late.code, set(late.report["late"])) == (
                 3,
-                {f"{x}, overdue" for x in ("source cloud", "account a0", "sink nas")},
+                {f"{x}, overdue" for x in ("account a0, cloud", "sink nas")},
             )
             second = await house("serve")
             assert (second.code, "another `blinkarchive serve` looks after this archive" in second.err) == (5, True)

@@ -345,7 +345,7 @@ async def test_what_is_overdue_is_found_though_no_run_fails(tmp_path: Path) -> N
         async with at.served():
             await at.until(lambda: at.kept() != [])
             at.world.faults.add("list.status", status=500, times=0)
-            took = await at.until(lambda: "source cloud, overdue" in at.wrong)
+            took = await at.until(lambda: "account a0, cloud, overdue" in at.wrong)
             assert 5.8 * HOUR <= took <= 6.5 * HOUR
 
 

@@ -5,17 +5,34 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from blinkarchive.clock import ManualClock
+from blinkarchive.errors import ArchiveError
 from blinkarchive.index import Index, Lack, Listing, SinkSummary
+from blinkarchive.index.history import KILLED, RUNS_KEPT
 from blinkarchive.index.index import PAGE
-from blinkarchive.index.sql import RUNS_KEPT
 from blinkarchive.interfaces import Unreadable
-from blinkarchive.model import Clip, ClipId, Key, Need, RunReport, SinkName, SourceName, Standing, State, Tally, Trouble
+from blinkarchive.model import (
+    Clip,
+    ClipId,
+    Key,
+    Need,
+    Outcome,
+    Result,
+    RunReport,
+    SinkName,
+    SourceName,
+    Standing,
+    State,
+    Subject,
+    Tally,
+    Trouble,
+)
 from tests.index.facts import CLOUD, NAS, T0, THIRD, clip, copy, listening, name
 
 BOTH = (NAS, CLOUD)
@@ -274,32 +291,80 @@ async def test_only_so_many_reports_are_kept(index: Index) -> None:
     assert (len(runs), runs[0], runs[-1]) == (RUNS_KEPT, report(RUNS_KEPT + 4), report(5))
 
 
-async def test_a_good_run_is_good_for_each_account_source_and_sink_by_itself(index: Index) -> None:
-    accounts = {"home": Tally(), "office": Tally()}
-    sources = {SourceName.CLOUD: Tally(), SourceName.SYNC_MODULE: Tally()}
-    sinks = {NAS: Tally(), CLOUD: Tally()}
-    await index.finished(report(1, accounts=accounts, sources=sources, sinks=sinks))
-    await index.finished(
-        report(
-            2,
-            accounts=accounts,
-            sources=sources | {SourceName.SYNC_MODULE: Tally(listed=1, failed=1)},
-            sinks=sinks,
-            login_needed=("office",),
-            troubles=(Trouble(where="sink cloud", what="offline"),),
-        )
-    )
-    await index.finished(report(3, accounts=accounts, sources=sources, sinks={NAS: Tally(failed=1)}, complete=False))
-    await index.finished(report(4, accounts=accounts, sources=sources, sinks=sinks, stopped=True))
-    first, second = (T0 + timedelta(minutes=number, seconds=2.5) for number in (1, 2))
-    good = await index.last_good()
-    assert good.accounts == {"home": second, "office": first}
-    assert good.sources == {SourceName.CLOUD: second, SourceName.SYNC_MODULE: first}
-    assert good.sinks == {NAS: second, CLOUD: first}
+HOME, OFFICE = (Subject.account(account, SourceName.CLOUD) for account in ("home", "office"))
+HOME_STICKS = Subject.account("home", SourceName.SYNC_MODULE)
 
 
-async def test_a_clip_that_was_given_up_long_ago_spoils_no_run(index: Index) -> None:
-    await index.finished(report(1, sources={SourceName.SYNC_MODULE: Tally(listed=1, gave_up=1)}, sinks={NAS: Tally(gave_up=1)}))
-    good = await index.last_good()
-    assert set(good.sources) == {SourceName.SYNC_MODULE}
-    assert set(good.sinks) == {NAS}
+def outcomes(*good: Subject, bad: dict[Subject, Outcome] | None = None) -> tuple[Outcome, ...]:
+    return (*(Outcome(subject=subject) for subject in good), *(bad or {}).values())
+
+
+async def test_each_source_of_an_account_and_each_sink_has_good_runs_of_its_own(index: Index) -> None:
+    all_ = (HOME, HOME_STICKS, OFFICE, Subject.sink(NAS), Subject.sink(CLOUD))
+    away = Outcome(subject=Subject.sink(CLOUD), result=Result.FAILED, reason="offline")
+    refused = Outcome(subject=OFFICE, result=Result.SIGN_IN, reason="sign in again")
+    await index.finished(report(1, outcomes=outcomes(*all_)))
+    await index.finished(report(2, outcomes=(*outcomes(HOME, HOME_STICKS, Subject.sink(NAS)), away, refused), complete=False))
+    await index.finished(report(3, outcomes=(*outcomes(HOME), replace(refused, reason="still")), complete=False))
+    await index.finished(report(4, stopped=True))
+    first, second, third = (T0 + timedelta(minutes=number, seconds=2.5) for number in (1, 2, 3))
+    known = await index.outcomes()
+    assert {subject: last.good_at for subject, last in known.items()} == {
+        HOME: third,
+        HOME_STICKS: second,
+        OFFICE: first,
+        Subject.sink(NAS): second,
+        Subject.sink(CLOUD): first,
+    }
+    assert (known[OFFICE].outcome.reason, known[OFFICE].since, known[OFFICE].ended_at) == ("still", second, third)
+    assert (known[HOME].since, known[Subject.sink(CLOUD)].since) == (None, second)
+
+
+async def test_a_run_that_began_and_never_ended_is_kept_as_a_crash(index: Index) -> None:
+    await index.began("a", [HOME, Subject.sink(NAS)], started_at=T0)
+    await index.began("b", [Subject.sink(NAS)], started_at=T0 + timedelta(minutes=1))
+    await index.began("c", [], started_at=T0)
+    await index.finished(replace(report(5), run="b"))
+    await index.dropped("c")
+    [killed] = await index.left_over()
+    assert (killed.run, killed.crashed, killed.ended) == ("a", KILLED, "crashed")
+    assert killed.outcomes == (Outcome(subject=HOME, result=Result.CRASHED, reason=KILLED),), "the sink is not to blame"
+    await index.finished(killed)
+    assert await index.left_over() == []
+    assert (await index.outcomes())[HOME].outcome.result is Result.CRASHED
+
+
+# Dismissals
+
+
+async def test_a_dismissed_clip_is_missing_nowhere_not_even_in_a_sink_that_comes_later(index: Index) -> None:
+    await index.lacking([clip(1), clip(2)], BOTH, name)
+    await stored(index, [clip(1)], CLOUD)
+    await index.failed(clip(1).id, NAS, "bad", counts=True)
+    assert await index.dismiss([clip(1).id]) == {clip(1).id: [NAS]}
+    assert [standing.clip.id for standing in await index.pending(BOTH)] == [clip(2).id]
+    assert await index.lacking([clip(1)], BOTH, name) == [None]
+    assert [standing.clip.id for standing in await index.pending([*BOTH, THIRD])] == [clip(2).id]
+    assert await index.dismissed() == {clip(1).id: {NAS, THIRD}}
+    assert await index.failed(clip(1).id, NAS, "again", counts=True) is State.EXCLUDED
+
+
+async def test_a_dismissal_is_undone_and_the_clip_is_as_one_that_was_never_tried(index: Index) -> None:
+    await index.lacking([clip(1)], BOTH, name)
+    for _ in range(10):
+        await index.failed(clip(1).id, NAS, "bad", counts=True)
+    assert [one.clip.id for one in await index.given_up_clips(BOTH)] == [clip(1).id]
+    assert await index.dismiss([name(clip(1))]) == {clip(1).id: [NAS, CLOUD]}, "by its key"
+    assert await index.given_up_clips(BOTH) == []
+    assert await index.dismiss([clip(1).id]) == {clip(1).id: []}, "it is dismissed already"
+    assert await index.dismiss([clip(1).id], undo=True) == {clip(1).id: [NAS, CLOUD]}
+    [standing] = await index.pending(BOTH)
+    assert standing.lacking == (Need(sink=NAS), Need(sink=CLOUD))
+    assert await index.dismissed() == {}
+
+
+async def test_to_dismiss_what_is_not_known_changes_nothing(index: Index) -> None:
+    await index.lacking([clip(1)], BOTH, name)
+    with pytest.raises(ArchiveError, match=r"does not know cloud:x:1, y; nothing was changed"):
+        await index.dismiss([clip(1).id, "cloud:x:1", "y"])
+    assert await index.dismissed() == {}
