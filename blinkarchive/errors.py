@@ -19,6 +19,7 @@ BlinkArchiveError
 │   │   ├── CodeNeeded          the password was right; a 2FA code is wanted
 │   │   ├── WrongCode
 │   │   ├── TokenRevoked
+│   │   ├── OtherAccount        the sign-in is of another user or Blink account than it should be
 │   │   ├── LoginHeldBack       our own brake: at most one unattended attempt an hour
 │   │   └── LoginLimit          the lock-out answer: the account refuses sign-ins for an hour
 │   ├── Refused                 the server will not have this client: never repeated (Unavailable)
@@ -156,6 +157,10 @@ class WrongCode(LoginNeeded):
 
 class TokenRevoked(LoginNeeded):
     """Blink no longer accepts the saved sign-in."""
+
+
+class OtherAccount(LoginNeeded):
+    """The sign-in is of another user, or another Blink account, than the config and the archive name."""
 
 
 class LoginHeldBack(LoginNeeded):

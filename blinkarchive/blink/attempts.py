@@ -42,6 +42,7 @@ class _Pending(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     method: str
     phone: str
+    username: str = ""
 
 
 _BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -113,6 +114,7 @@ class Attempts:
             started_at=pending.started_at,
             method=pending.method,
             phone=pending.phone,
+            username=pending.username,
         )
         private.write(self._files, self._pending, msgspec.json.encode(saved))
 
@@ -137,6 +139,7 @@ class Attempts:
             started_at=saved.started_at,
             method=saved.method,
             phone=saved.phone,
+            username=saved.username,
         )
 
     def is_fresh(self, pending: PendingSignIn) -> bool:

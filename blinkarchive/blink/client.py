@@ -24,7 +24,7 @@ from blinkarchive.blink.login import PendingSignIn
 from blinkarchive.blink.memory import Memory
 from blinkarchive.blink.retired import Replaceable
 from blinkarchive.blink.session import Session
-from blinkarchive.blink.tokens import TokenFile, Tokens
+from blinkarchive.blink.tokens import TokenFile, Tokens, same_user
 from blinkarchive.clock import Clock
 from blinkarchive.errors import (
     CodeNeeded,
@@ -131,7 +131,7 @@ class Client:
         if isinstance(result, PendingSignIn):
             self._attempts.wait_for_code(result)
             raise CodeNeeded(f"{result.sent}; run `blinkarchive login --code CODE`")
-        await self._signed_in(result, hardware_id)
+        await self._signed_in(result, hardware_id, username)
 
     async def send_code(self, code: Secret) -> None:
         """Give the code that a sign-in waits for.
@@ -150,7 +150,7 @@ class Client:
             if error.status is not None and error.status < 500:
                 self._attempts.forget_waiting()  # the server has forgotten it, so it cannot be resumed
             raise
-        await self._signed_in(grant, pending.hardware_id)
+        await self._signed_in(grant, pending.hardware_id, pending.username)
 
     async def ensure_signed_in(self, username: str | None = None, password: Secret | None = None) -> None:
         """Be signed in, without a person: by the saved tokens, else by the password if there is one.
@@ -192,6 +192,16 @@ class Client:
         except Throttled as held:
             raise LoginHeldBack(str(held), retry_after=held.retry_after) from None
 
+    async def belong_to(self, username: str) -> None:
+        """See to it that the saved sign-in, if there is one, is of this user. One that names nobody yet is theirs from now on.
+
+        Raises `OtherAccount` when it is of somebody else: then nothing was sent.
+        """
+        pending = self._attempts.waiting(self._servers)
+        if pending is not None and pending.username and not same_user(pending.username, username):
+            self._attempts.forget_waiting()
+        await self._session.belong_to(username)
+
     async def renew(self) -> None:
         """Renew the tokens now. Raises `TokenRevoked` when Blink no longer accepts them, or another `SourceError`."""
         await self._session.refresh(self._session.tokens)
@@ -204,8 +214,8 @@ class Client:
         self._attempts.keep_hardware_id(tokens.hardware_id)
         await self._session.begin(replace(tokens, tier=None, account_id=None))
 
-    async def _signed_in(self, grant: wire.Grant, hardware_id: str) -> None:
-        tokens = Tokens.granted(grant, self._servers, hardware_id=hardware_id, now=self._clock.now())
+    async def _signed_in(self, grant: wire.Grant, hardware_id: str, username: str) -> None:
+        tokens = Tokens.granted(grant, self._servers, hardware_id=hardware_id, now=self._clock.now(), username=username or None)
         await self._session.begin(tokens)
         self._attempts.forget_waiting()
 

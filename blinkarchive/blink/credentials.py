@@ -33,6 +33,7 @@ class _Known(msgspec.Struct, frozen=True, kw_only=True):
     host: str | None = None
     account_id: int | str | None = None
     hardware_id: str | None = None
+    username: str | None = None
 
 
 def tokens_in(credentials: Credentials | bytes, *, servers: Endpoints, now: datetime, device: str | None = None) -> Tokens | None:
@@ -55,6 +56,7 @@ def tokens_in(credentials: Credentials | bytes, *, servers: Endpoints, now: date
         oauth=str(servers.oauth),
         api=str(servers.first),
         tier=tier if is_tier(tier) else None,
+        username=found.username or None,
         account_id=int(account) if re.fullmatch(r"[1-9]\d{0,18}", account) else None,
     )
 

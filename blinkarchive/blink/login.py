@@ -65,6 +65,7 @@ class PendingSignIn:
     #: How the code was sent, and where to (mostly masked), as Blink says.
     method: str = ""
     phone: str = ""
+    username: str = ""
 
     @property
     def sent(self) -> str:
@@ -103,6 +104,7 @@ def sign_in(
             started_at=now,
             method=sent.tsv_state,
             phone=sent.phone,
+            username=username,
         )
     if answer.status not in REDIRECTS:
         refusal = talk.refusal(answer, "sign-in")

@@ -20,7 +20,7 @@ from blinkarchive.blink.exchange import AGENT, Request
 from blinkarchive.blink.holds import DETAIL, LOGIN
 from blinkarchive.blink.http import Http
 from blinkarchive.blink.memory import Memory, MemoryChange
-from blinkarchive.blink.tokens import Change, TokenFile, Tokens
+from blinkarchive.blink.tokens import Change, TokenFile, Tokens, same_user
 from blinkarchive.clock import Clock
 from blinkarchive.errors import (
     ArchiveError,
@@ -28,6 +28,7 @@ from blinkarchive.errors import (
     ForeignHost,
     LoginNeeded,
     NotSignedIn,
+    OtherAccount,
     ServerTrouble,
     SourceError,
     Throttled,
@@ -123,6 +124,23 @@ class Session:
         await self.holds.accepted(LOGIN)
         self._unsaved = self._renewed_at = self._good_until = None
         self._now_use(saved)
+
+    async def belong_to(self, username: str) -> None:
+        """See to it that the tokens, if there are any, are of this user. Raises `OtherAccount` when they are of another."""
+        try:
+            tokens = self.tokens
+        except NotSignedIn:
+            return
+        if tokens.username is None:
+            with suppress(ArchiveError):  # another time: it is good as it is
+                async with self._file.change(self.clock) as change:
+                    change.prepare()
+                    self._tokens = change.commit(replace(change.current or tokens, username=username))
+        elif not same_user(tokens.username, username):
+            raise OtherAccount(
+                "the saved sign-in is of another user than `username` in the config: nothing was listed, stored or deleted. "
+                "Correct `username`, or sign in as the new user with `blinkarchive login`"
+            )
 
     async def account(self) -> Tokens:
         """Tokens that name the account and its tier, looked up when they do not yet."""
@@ -368,6 +386,11 @@ class Session:
         return sum(now - at < WITHIN for at in self._renewals) >= MOST_RENEWALS
 
     async def _keep_tier(self, found: wire.TierInfo) -> Tokens:
+        if self.tokens.account_id not in (None, found.account_id):
+            raise OtherAccount(
+                f"the saved sign-in was of Blink account {self.tokens.account_id}, and is of {found.account_id} now; "
+                "sign in again"
+            )
         async with self._file.change(self.clock) as change:
             change.prepare()
             newest = change.current or self.tokens

@@ -46,13 +46,15 @@ class Tokens:
     #: None until the account has been looked up.
     tier: str | None = None
     account_id: int | None = None
+    #: Who signed in; None in a sign-in of before this was kept.
+    username: str | None = None
     #: Blink has refused the refresh token for good: it is shown to it no more.
     revoked: bool = False
     #: Counts every change of the file. The highest is the newest.
     generation: int = 0
 
     @classmethod
-    def granted(cls, grant: Grant, servers: Endpoints, *, hardware_id: str, now: datetime) -> Tokens:
+    def granted(cls, grant: Grant, servers: Endpoints, *, hardware_id: str, now: datetime, username: str | None = None) -> Tokens:
         """The tokens of a new sign-in."""
         return cls(
             access=grant.access_token,
@@ -62,6 +64,7 @@ class Tokens:
             hardware_id=hardware_id,
             oauth=str(servers.oauth),
             api=str(servers.first),
+            username=username,
         )
 
     def renewed(self, grant: Grant, now: datetime) -> Tokens:
@@ -71,6 +74,11 @@ class Tokens:
     def are_of(self, servers: Endpoints) -> bool:
         """Whether these servers issued them: no others may see them."""
         return (self.oauth, self.api) == (str(servers.oauth), str(servers.first))
+
+
+def same_user(one: str, other: str) -> bool:
+    """Whether two user names are one: Blink takes e-mail addresses without regard to case."""
+    return one.strip().casefold() == other.strip().casefold()
 
 
 def _end(grant: Grant, now: datetime) -> datetime:
@@ -93,6 +101,7 @@ class _Saved(msgspec.Struct, frozen=True, kw_only=True):
     tier: str | None
     account_id: int | None
     revoked: bool = False
+    username: str | None = None
 
 
 class _Damaged(ValueError):
@@ -112,6 +121,7 @@ def _encode(tokens: Tokens) -> bytes:
         tier=tokens.tier,
         account_id=tokens.account_id,
         revoked=tokens.revoked,
+        username=tokens.username,
     )
     fields = msgspec.to_builtins(saved)
     return msgspec.json.format(msgspec.json.encode({**fields, "sha256": _sum(fields)}), indent=2) + b"\n"
@@ -139,6 +149,7 @@ def _decode(data: bytes) -> Tokens:
         tier=saved.tier,
         account_id=saved.account_id,
         revoked=saved.revoked,
+        username=saved.username,
         generation=saved.generation,
     )
 

@@ -86,6 +86,7 @@ def _by_files(config: Config, account: AccountConfig, now: datetime) -> Standing
     from blinkarchive.blink import Endpoints, TokenFile
     from blinkarchive.blink.attempts import Attempts
     from blinkarchive.blink.holds import Holds
+    from blinkarchive.blink.tokens import same_user
     from blinkarchive.clock import Clock, ManualClock
 
     file = wiring.State(folder=config.archive.state).account(account.name)
@@ -100,6 +101,8 @@ def _by_files(config: Config, account: AccountConfig, now: datetime) -> Standing
     if tokens is not None and tokens.are_of(servers):
         if tokens.revoked:
             return Standing(state=SignIn.REFUSED, detail=REVOKED)
+        if tokens.username is not None and not same_user(tokens.username, account.username):
+            return Standing(state=SignIn.UNUSABLE, detail="the saved sign-in is of another user than `username` in the config")
         if tokens.refresh is None and tokens.expires_at <= now:
             return Standing(state=SignIn.MISSING, detail="the saved sign-in has ended")
         if login is not None and tokens.expires_at <= now:

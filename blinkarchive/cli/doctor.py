@@ -28,7 +28,7 @@ from blinkarchive.cli.words import count, is_terminal, length, record, size, tab
 from blinkarchive.clock import Clock
 from blinkarchive.config import Config, EncryptConfig, SinkConfig, default_file, inline_secrets, options
 from blinkarchive.encryption import Recipients
-from blinkarchive.errors import BlinkArchiveError, ConfigError, LoginNeeded, NothingArchived, PluginError, SinkError
+from blinkarchive.errors import BlinkArchiveError, ConfigError, LoginNeeded, NothingArchived, OtherAccount, PluginError, SinkError
 from blinkarchive.interfaces import AnySinkType, Sink
 from blinkarchive.model import Alarm, AlarmChange, Content, Key, SinkName, Subject
 from blinkarchive.pipeline.hands import Hands
@@ -127,6 +127,7 @@ async def _all(config: Config) -> list[Check]:
         await _index(config),
         *await _runs(config),
         *await _accounts(config),
+        *[check async for check in _bound(config)],
         *[check async for check in _servers(config)],
         *[check async for check in _modules(config)],
         *[check async for check in _sinks(config, registry)],
@@ -267,6 +268,26 @@ def _each_account(config: Config, outcomes: Mapping[Subject, LastOutcome] | None
             continue
         found += "; a password is kept for a new sign-in" if kept else "; no password is kept, so a new sign-in needs you"
         yield Check(what=what, verdict=Verdict.OK, found=found)
+
+
+async def _bound(config: Config) -> AsyncIterator[Check]:
+    """Whether each sign-in is of the Blink account whose clips the archive has under the account's name."""
+    from blinkarchive import wiring
+    from blinkarchive.blink import TokenFile
+    from blinkarchive.wiring.identity import refuse_other
+
+    with suppress(BlinkArchiveError):  # the index and the sign-in have lines of their own
+        bound = await _asked(config, lambda index: index.accounts()) or {}
+        for name in config.accounts.keys() & bound.keys():
+            try:
+                tokens = TokenFile(wiring.State(folder=config.archive.state).account(name)).load()
+                if tokens is not None and tokens.account_id is not None:
+                    refuse_other(name, str(tokens.account_id), bound[name])
+            except OtherAccount as error:
+                advice = f"blinkarchive login --account {name}"
+                yield Check(what=f"account {name}", verdict=Verdict.FAIL, found=str(error), advice=advice)
+            except BlinkArchiveError:
+                continue
 
 
 async def _servers(config: Config) -> AsyncIterator[Check]:

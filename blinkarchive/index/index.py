@@ -310,6 +310,10 @@ class Index:
 
     # What becomes of a copy ------------------------------------------------------------------------------------------
 
+    async def known(self, clips: Sequence[ClipId]) -> dict[ClipId, Clip]:
+        """Those of the clips that the index knows, with their facts as they were when each was found."""
+        return await self._ask(self._sql.known, clips)
+
     async def record(self, copy: Copy) -> None:
         """The sink holds the clip: that was proved. Doing it again changes nothing, unless the copy is another one now."""
         await self._make(copy)
@@ -378,6 +382,18 @@ class Index:
         return await self._ask(self._sql.catalogues, sink)
 
     # Listings and runs -----------------------------------------------------------------------------------------------
+
+    async def bind_account(self, name: str, blink_id: str) -> str:
+        """Blink's id of the account of this name, which the ids of its clips begin with: the one that came first, and stays.
+
+        This id is kept when there is none yet (an archive of before ids were kept adopts it); read only, it is not.
+        """
+        bound: str = await self._change(self._sql.bind_account, name, blink_id)
+        return bound
+
+    async def accounts(self) -> dict[str, str]:
+        """Blink's id of each account that has one in the archive, by the account's name."""
+        return await self._ask(self._sql.accounts)
 
     async def listing(self, account: str, source: SourceName) -> Listing | None:
         """How far a source has been listed; None when it never was, to its end."""

@@ -151,6 +151,16 @@ sa.Index("copy_lacking_by_clip", copy.c.clip, copy.c.sink, unique=True, sqlite_w
 sa.Index("copy_lacking_by_sink", copy.c.sink, copy.c.recorded_at, copy.c.clip, sqlite_where=LACKING)
 sa.Index("copy_uncatalogued", copy.c.sink, copy.c.clip, sqlite_where=UNCATALOGUED)
 
+account = sa.Table(
+    "account",
+    metadata,
+    # The account's name in the config, with which the ids of its clips begin.
+    sa.Column("name", sa.Text, primary_key=True),
+    # Blink's id of it. It never changes: another account under the same name would be taken for this one.
+    sa.Column("blink_id", sa.Text, nullable=False),
+    sa.Column("bound_at", Moment, nullable=False),
+)
+
 listing = sa.Table(
     "listing",
     metadata,

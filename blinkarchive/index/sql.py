@@ -38,6 +38,7 @@ from blinkarchive.index.schema import (
     OPEN,
     READABLE,
     UNCATALOGUED,
+    account,
     archive,
     clip,
     copy,
@@ -274,6 +275,11 @@ class Sql:
     def standings(self, ids: Sequence[ClipId], sinks: Sequence[SinkName]) -> list[Standing]:
         with self._transaction() as connection:
             return self._standings(connection, self._these, self._numbers(connection, sinks), given=list(ids))
+
+    def known(self, ids: Sequence[ClipId]) -> dict[ClipId, Clip]:
+        with self._transaction() as connection:
+            rows = connection.execute(sa.select(*_CLIP).where(clip.c.id.in_(self._given)), {"given": sorted(ids)})
+            return {ClipId(row[0]): _clip(row) for row in rows}
 
     def unstored(
         self, account: str, source: SourceName, sinks: Sequence[SinkName], *, given_up: bool, limit: int
@@ -659,6 +665,20 @@ class Sql:
             number = self._numbers(connection, [name])[name]
             known = sa.select(copy.c.catalogue).distinct().where(copy.c.sink == number, copy.c.catalogue.is_not(None))
             return frozenset(Key(key) for key in connection.execute(known).scalars())
+
+    # Accounts --------------------------------------------------------------------------------------------------------
+
+    def bind_account(self, connection: sa.Connection, name: str, blink_id: str) -> str:
+        bound: str | None = connection.execute(sa.select(account.c.blink_id).where(account.c.name == name)).scalar()
+        if bound is None:
+            if not self._read_only:
+                connection.execute(account.insert(), {"name": name, "blink_id": blink_id, "bound_at": self._clock.now()})
+            return blink_id
+        return bound
+
+    def accounts(self) -> dict[str, str]:
+        with self._transaction() as connection:
+            return dict(connection.execute(sa.select(account.c.name, account.c.blink_id)).all())
 
     # Listings --------------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from blinkarchive.interfaces import Batch, ClipRef, Source, Unreadable
 from blinkarchive.model import TRIES, Clip, ClipId, Copy, SinkName, SourceName, Standing, State, Subject
 from blinkarchive.pipeline.courier import Courier, Way, no_source
 from blinkarchive.pipeline.deletion import Deletions
+from blinkarchive.pipeline.identity import listed_id, set_apart
 from blinkarchive.pipeline.joining import next_settled
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.naming import Namer, slug
@@ -235,12 +236,24 @@ class Archive:
                     break
                 except BlinkArchiveError as error:
                     return error
+                batch = await self._set_apart(batch)
                 if batch.part is not None and not self._ask.narrow:  # now: what it holds may take hours to bring
                     parts.append(await self._index.heard_of(source.account, source.name, batch.part, started_at=began))
                 await self._take(source, batch, clips)
                 if self._deletions is not None:
                     await self._deletions.look(source, batch)
         return None
+
+    async def _set_apart(self, batch: Batch) -> Batch:
+        """The batch with ids of their own for the clips that are other ones than those stored under their ids: all are kept."""
+        batch, conflicts = set_apart(batch, await self._index.known([ref.clip.id for ref in batch.found]))
+        if conflicts:
+            before = await self._index.known([conflict.id for conflict in conflicts])
+            for conflict in conflicts:
+                if conflict.id not in before:
+                    what = f"{conflict.what}. Both are kept, this one as {conflict.id}, and neither is deleted at Blink"
+                    self._progress.trouble(f"clip {listed_id(conflict.id)}", what)
+        return batch
 
     async def _window(self, source: Source) -> tuple[datetime, bool]:
         """Where the listing begins, and whether that is everything. It bounds the work; what is new, the index decides."""

@@ -23,6 +23,7 @@ from blinkarchive.errors import (
 from blinkarchive.index.facts import CLOCKS_APART, STUBBORN
 from blinkarchive.interfaces import Batch, ClipRef, Source
 from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standing
+from blinkarchive.pipeline.identity import difference, listed_id
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.progress import Progress
 
@@ -119,7 +120,7 @@ class Deletions:
     async def look(self, source: Source, batch: Batch) -> None:
         """Look at what a page of the listing shows: what was to be gone and is not, and what may be deleted."""
         listing = self._listings[source.account, source.name]
-        ids = {ref.clip.id for ref in batch.found}
+        ids = {id_ for ref in batch.found for id_ in (ref.clip.id, listed_id(ref.clip.id))}
         # An item that is still there without a film to fetch is not gone; the source's own id is the end of the clip's.
         still = {left.item for left in batch.left_out if left.reason != "deleted"}
         listing.shown |= {id_ for id_ in listing.open if id_ in ids or id_.rpartition(":")[2] in still}
@@ -199,6 +200,9 @@ class Deletions:
         for ref in listing.ripe:
             standing = ripe.get(ref.clip.id)
             if standing is None or ref.clip.id in self._in_hand:
+                continue
+            if what := difference(ref.clip, standing.clip):
+                self._failed(ref.clip.id, f"it was not deleted at its source, since it may be another clip: {what}")
                 continue
             if self._dry_run:
                 self._progress.would_delete.append(ref.clip.id)

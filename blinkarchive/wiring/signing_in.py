@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING
 
 from blinkarchive import blink as client  # its names load aiohttp when they are used: only who talks to Blink waits for that
 from blinkarchive.blink.attempts import Attempts
+from blinkarchive.blink.tokens import same_user
 from blinkarchive.clock import Clock
 from blinkarchive.config import AccountConfig, Config
 from blinkarchive.errors import (
     CodeNeeded,
+    ConfigError,
     LoginNeeded,
+    NothingArchived,
     NotSignedIn,
     TokenRevoked,
 )
 from blinkarchive.pace import Pace
 from blinkarchive.retry import Patience, retry
 from blinkarchive.secret import Secret
+from blinkarchive.wiring.identity import refuse_other
+from blinkarchive.wiring.looking import reading
 from blinkarchive.wiring.state import State
 
 if TYPE_CHECKING:
@@ -76,6 +81,7 @@ async def _signed_in(blink: Client, account: AccountConfig, *, clock: Clock, pat
     The password is for when there are no tokens, or they were revoked; passing faults are waited for. Raises `LoginNeeded` or
     another `SourceError`, and `ConfigError` when the password cannot be read.
     """
+    await blink.belong_to(account.username)
     try:
         await retry(blink.ensure_signed_in, clock=clock, patience=patience)
     except (NotSignedIn, TokenRevoked):
@@ -106,6 +112,8 @@ async def sign_in(
     with suppress(LoginNeeded):  # a file that cannot take the tokens is told before Blink sends a code
         client.TokenFile(state.account(account)).load()
     async with _blink(chosen, state.account(account), clock, Pace(chosen.pace, clock)) as blink:
+        with suppress(LoginNeeded):  # what is saved is replaced; a code that another user waits for is of no use
+            await blink.belong_to(chosen.username)
         waiting = blink.pending
         sent = waiting.sent if waiting is not None else ""
         if waiting is None:
@@ -118,7 +126,7 @@ async def sign_in(
                 log.info("a code is wanted", extra={"account": account, "because": str(needed)})
         if blink.pending is not None:
             await blink.send_code(code or ask_code(f"{sent}."))
-        await blink.account_id()
+        await _check_archive(config, account, str(await blink.account_id()))
     return f"Account {account} is signed in."
 
 
@@ -134,13 +142,26 @@ async def import_credentials(config: Config, account: str, file: Path, *, clock:
     kept = state.account(account)
     device = Attempts(kept, clock=clock).hardware_id()
     tokens = client.import_blinkpy(file, servers=_servers(chosen), now=clock.now(), device=device)
+    if tokens.username is not None and not same_user(tokens.username, chosen.username):
+        raise ConfigError(
+            f"{file} holds a sign-in of another user than `username` of [account.{account}]: correct that, or import the file "
+            "into an account of its own"
+        )
+    tokens = replace(tokens, username=chosen.username)
     # What is there stays in force until the new sign-in has proved good.
     with tempfile.TemporaryDirectory(prefix=".import-", dir=kept.parent) as folder:
         async with _blink(chosen, Path(folder) / kept.name, clock, Pace(chosen.pace, clock)) as trial:
             await trial.adopt(tokens)
-            await trial.account_id()
+            await _check_archive(config, account, str(await trial.account_id()))
             proven = trial.tokens
     async with _blink(chosen, kept, clock, Pace(chosen.pace, clock)) as blink:
         await blink.adopt(proven)
         await blink.account_id()
     return f"Account {account} is signed in with what {file} held. That file still holds a password in clear: delete it."
+
+
+async def _check_archive(config: Config, account: str, signed_in: str) -> None:
+    """Raise `OtherAccount` when the archive has clips of another Blink account under this name."""
+    with suppress(NothingArchived):
+        async with reading(config) as index:
+            refuse_other(account, signed_in, (await index.accounts()).get(account))

@@ -33,6 +33,7 @@ from blinkarchive.registry import Registry
 from blinkarchive.retry import Patience
 from blinkarchive.sources.media_list import MediaList
 from blinkarchive.sources.sync_module import SyncModules
+from blinkarchive.wiring.identity import check_account
 from blinkarchive.wiring.signing_in import signed_in
 from blinkarchive.wiring.sinks import Opening, Openings, openings_of, plugins_of, wanted
 from blinkarchive.wiring.state import State
@@ -363,6 +364,7 @@ class _Run:
             try:
                 async with self._workshop.signing_in[account.name]:
                     blink = await stack.enter_async_context(opening)
+                await check_account(self._index, account.name, blink)
             except BlinkArchiveError as error:  # also a token file that cannot be written: the other accounts go on
                 self._progress.trouble(str(Subject.account(account.name)), str(error))
                 for source in names:

@@ -25,6 +25,7 @@ from blinkarchive.errors import (
     Forbidden,
     LoginHeldBack,
     LoginNeeded,
+    OtherAccount,
     ServerTrouble,
     SourceError,
     Throttled,
@@ -814,3 +815,51 @@ async def test_nothing_that_is_logged_shows_a_secret(
         with pytest.raises(TokenRevoked):
             await fetch(blink)
     assert "canary" not in caplog.text
+
+
+# Whose sign-in it is
+
+
+async def test_a_sign_in_is_kept_with_its_user(opened: Opener, signed_in: Client, cloud: Cloud, token_file: Path) -> None:
+    await signed_in.account_id()
+    assert on_disk(token_file).username == OWNER
+    cloud.seen.clear()
+    async with opened() as blink:
+        await blink.belong_to(OWNER.upper())
+        with pytest.raises(OtherAccount, match="of another user"):
+            await blink.belong_to("other@example.org")
+    assert cloud.seen == []
+    assert on_disk(token_file).username == OWNER
+
+
+async def test_a_sign_in_of_before_belongs_to_whom_the_config_names(
+    opened: Opener, signed_in: Client, token_file: Path, clock: ManualClock
+) -> None:
+    await TokenFile(token_file).save(replace(on_disk(token_file), username=None), clock)
+    async with opened() as blink:
+        await blink.belong_to(OWNER)
+        with pytest.raises(OtherAccount):
+            await blink.belong_to("other@example.org")
+        clock.advance(14400)
+        await blink.account_id()
+    assert on_disk(token_file).username == OWNER, "a refresh keeps it"
+
+
+async def test_a_code_of_another_user_is_waited_for_no_more(opened: Opener, cloud: Cloud) -> None:
+    cloud.code = "123456"
+    async with opened() as blink:
+        with pytest.raises(CodeNeeded):
+            await blink.sign_in(OWNER, PASSWORD)
+        await blink.belong_to(OWNER)
+        assert blink.pending is not None
+        assert blink.pending.username == OWNER
+        await blink.belong_to("other@example.org")
+        assert blink.pending is None
+
+
+async def test_tokens_that_turn_out_to_be_of_another_account_are_refused(signed_in: Client, cloud: Cloud) -> None:
+    await signed_in.account_id()
+    cloud.routes[TIER] = cloud.guarded(as_json({"tier": "u034", "account_id": ACCOUNT + 1}))
+    cloud.routes[CHANGED] = REFUSED
+    with pytest.raises(OtherAccount):
+        await signed_in.media_page(SINCE, 1)

@@ -14,6 +14,7 @@ MOMENT = sa.BigInteger
 def upgrade() -> None:
     op.add_column("clip", sa.Column("description", sa.Text, nullable=False, server_default=""))
     op.add_column("clip", sa.Column("detections", sa.Text, nullable=False, server_default=""))
+    _accounts()
     _outcomes()
     _dismissals()
     op.add_column("part", sa.Column("absent", sa.Boolean, nullable=False, server_default=sa.false()))
@@ -58,3 +59,13 @@ def _dismissals() -> None:
     op.add_column("clip", sa.Column("dismissed_at", MOMENT))
     dismissed = sa.text("dismissed_at IS NOT NULL")
     op.create_index("clip_dismissed", "clip", ["n"], sqlite_where=dismissed, postgresql_where=dismissed)
+
+
+def _accounts() -> None:
+    """Which Blink account the clips of an account's name are of."""
+    op.create_table(
+        "account",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("blink_id", sa.Text, nullable=False),
+        sa.Column("bound_at", sa.BigInteger, nullable=False),
+    )
