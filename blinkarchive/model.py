@@ -291,6 +291,8 @@ class RunReport:
     #: Why clips were excluded, and how many for each reason.
     excluded: Mapping[str, int] = field(default_factory=dict)
     troubles: tuple[Trouble, ...] = ()
+    #: What is worth knowing, and is no failure.
+    notes: tuple[Trouble, ...] = ()
     seconds: float = 0.0
     #: False when a listing ended early: there may be clips that this run never saw.
     complete: bool = True

@@ -131,6 +131,7 @@ async def _all(config: Config) -> list[Check]:
         *[check async for check in _servers(config)],
         *[check async for check in _modules(config)],
         *[check async for check in _sinks(config, registry)],
+        *[check async for check in _catalogues(config)],
         *_alarm(config),
     ]
 
@@ -384,6 +385,17 @@ async def _sinks(config: Config, registry: Registry) -> AsyncIterator[Check]:
         except Exception as error:  # noqa: BLE001  # code of the plugin
             found = redact(f"its plugin failed: {type(error).__name__}: {error}")
             yield Check(what=what, verdict=Verdict.FAIL, found=found, advice="mend or update the plugin")
+
+
+async def _catalogues(config: Config) -> AsyncIterator[Check]:
+    """Which sinks list copies that the index does not know. A sink that is away has a line of its own."""
+    from blinkarchive import wiring
+
+    for name in config.sinks:
+        with suppress(TimeoutError, BlinkArchiveError):
+            async with asyncio.timeout(DEADLINE):
+                if unknown := await wiring.unknown(config, name):
+                    yield Check(what=f"catalogues of {name}", verdict=Verdict.WARN, found=str(unknown))
 
 
 def _in_a_line(error: ConfigError) -> str:

@@ -119,6 +119,7 @@ def as_record(report: RunReport) -> dict[str, object]:
         "sinks": {name: asdict(tally) | seconds for name, tally in report.sinks.items()},
         "excluded_reasons": dict(report.excluded),
         "troubles": [{"where": trouble.where, "what": trouble.what} for trouble in report.troubles],
+        "notes": [{"where": note.where, "what": note.what} for note in report.notes],
     }
 
 
@@ -139,6 +140,7 @@ def summary(report: RunReport, *, dry_run: bool = False) -> list[str]:
         *_left_out(report),
         *_deletions(report),
         *troubles(report.troubles),
+        *troubles(report.notes),
         *_next_steps(report),
     ]
 

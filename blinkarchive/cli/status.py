@@ -20,7 +20,7 @@ from blinkarchive.cli.words import NOTHING, age, ago, count, data, iso, moment, 
 from blinkarchive.clock import Clock
 from blinkarchive.config import Config
 from blinkarchive.errors import NothingArchived
-from blinkarchive.index.facts import GivenUp, Lack, LastOutcome, SeenPart, SeenUnreadable, SinkSummary, Summary
+from blinkarchive.index.facts import GivenUp, Lack, LastOutcome, SeenPart, SeenUnreadable, SinkSummary, Summary, Unknown
 from blinkarchive.model import RunReport, SinkName, State, Subject
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Status:
     dismissed: int = 0
     unreadable: tuple[SeenUnreadable, ...] = ()
     parts: tuple[SeenPart, ...] = ()
+    #: What the sinks' catalogues list, and the index does not know.
+    unknown: Mapping[SinkName, Unknown] = field(default_factory=dict)
     #: The oldest clip of each cloud that no sink holds.
     oldest: tuple[Oldest, ...] = ()
     #: What the scheduler says; None when none looks after the archive.
@@ -154,6 +156,7 @@ async def read(config: Config, word: Word | None = None) -> Status:
             dismissed=len(await index.dismissed()),
             unreadable=tuple(await index.unreadables(limit=MOST_UNREADABLE)),
             parts=tuple(await index.parts()),
+            unknown={name: unknown for name, unknown in (await index.unknown()).items() if name in sinks},
             oldest=tuple(await health.oldest(index, config)),
             word=word,
         )
@@ -176,6 +179,8 @@ def _as_record(config: Config, status: Status, signed_in: Mapping[str, accounts.
                 "bytes": sink.bytes,
                 "oldest_lacking": iso(sink.oldest_lacking),
                 "last_good": iso(good.get(Subject.sink(sink.sink))),
+                "unknown_copies": status.unknown[sink.sink].copies if sink.sink in status.unknown else None,
+                "unknown_catalogues": status.unknown[sink.sink].catalogues if sink.sink in status.unknown else None,
             }
             for sink in status.summary.sinks
         },
@@ -411,6 +416,9 @@ def _about_lacks(status: Status) -> Iterator[str]:
             f"\n{lack.sink} lacks {count(lack.clips, 'clip')} ({_STATES.get(lack.state, lack.state.value)}; "
             f"the oldest of {moment(lack.oldest)}){because}"
         )
+    for sink, unknown in status.unknown.items():
+        if unknown:
+            yield f"\nSink {sink}: {unknown}"
     for sink, number in status.sealed_away.items():
         yield (
             f"\n{count(number, 'clip')} that {sink} lacks other sinks hold only encrypted; what Blink does not list any more "

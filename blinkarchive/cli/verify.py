@@ -44,7 +44,8 @@ def verb(session: Session, sample: float | None, full: bool, sinks: tuple[str, .
     without sending the clip? With --sample or --full copies are read back too, and their hash is computed here.
 
     A copy that is lost, or is not what was stored, counts as lacking from then on: the next run puts the clip there again, from
-    another sink or from Blink. A sink that cannot be reached proves nothing: nothing is concluded from it.
+    another sink or from Blink. Copies that only the catalogues in a sink list, as after a lost index, are counted, and not
+    checked. A sink that cannot be reached proves nothing: nothing is concluded from it.
 
     Exit codes: 0 every copy is sound, 2 usage or config, 3 some could not be looked at, 5 another run holds the archive, 6 some
     are lost, 130 stopped, 1 any other error.
@@ -85,7 +86,7 @@ def verb(session: Session, sample: float | None, full: bool, sinks: tuple[str, .
         _tell(session, found)
     if any(one.lost for one in found.values()):
         return Exit.DAMAGE
-    return Exit.SOME_FAILED if any(one.unknown or one.closed for one in found.values()) else Exit.DONE
+    return Exit.SOME_FAILED if any(one.unknown or one.closed or one.beyond for one in found.values()) else Exit.DONE
 
 
 def _so_far(found: Mapping[SinkName, Verified], seconds: float) -> list[str]:
@@ -113,6 +114,7 @@ def _as_record(one: Verified) -> Mapping[str, object]:
         "decrypted": one.decrypted,
         "lost": one.lost,
         "unknown": one.unknown,
+        "unknown_to_index": one.beyond,
         "closed": one.closed,
         "troubles": one.troubles,
     }

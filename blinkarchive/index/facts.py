@@ -110,6 +110,28 @@ class KnownSink:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """What the catalogues of a sink list, and the index does not know: after the index was lost, or is of an older backup."""
+
+    copies: int
+    #: Catalogues that could not be read to count them: encrypted, or damaged.
+    catalogues: int = 0
+    #: When it was counted; None when that is now.
+    at: datetime | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.copies or self.catalogues)
+
+    def __str__(self) -> str:
+        found = [f"list {self.copies:,} copies"] if self.copies else []
+        found += [f"are {self.catalogues:,} that cannot be read without a key"] if self.catalogues else []
+        return (
+            f"its catalogues {' and '.join(found)} that this index does not know (was it lost, or is it an older one?). "
+            "`blinkarchive restore` restores them; `verify` does not check them"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """How the archive stands."""
 

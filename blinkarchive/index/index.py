@@ -25,6 +25,7 @@ from blinkarchive.index.facts import (
     SeenPart,
     SeenUnreadable,
     Summary,
+    Unknown,
 )
 from blinkarchive.interfaces import Part, Unreadable
 from blinkarchive.model import Clip, ClipId, Copy, Key, RunReport, SinkName, SourceName, Standing, State, Subject
@@ -376,6 +377,14 @@ class Index:
     async def catalogued(self, sink: SinkName, clips: Sequence[ClipId], key: Key) -> None:
         """The catalogue under `key` in the sink lists its copies of these clips."""
         await self._change(self._sql.catalogued, sink, clips, key)
+
+    async def unknown(self) -> dict[SinkName, Unknown]:
+        """What the sinks' catalogues list and the index does not know, as it was counted last; only sinks where it ever was."""
+        return await self._ask(self._sql.unknown)
+
+    async def keep_unknown(self, sink: SinkName, unknown: Unknown) -> None:
+        """Keep what was counted now."""
+        await self._change(self._sql.keep_unknown, sink, unknown)
 
     async def catalogues(self, sink: SinkName) -> frozenset[Key]:
         """The keys of the catalogues that list copies of the sink which the index knows."""

@@ -105,6 +105,11 @@ sink = sa.Table(
     # Who can open what is encrypted for it now: a JSON list of public keys. Empty when nothing is encrypted any more; null when
     # nothing ever was.
     sa.Column("recipients", sa.Text),
+    # How many copies its catalogues list that are not in this index, and how many catalogues could not be read for that; and when
+    # that was counted. Null before it ever was.
+    sa.Column("unknown_copies", sa.Integer),
+    sa.Column("unknown_catalogues", sa.Integer),
+    sa.Column("unknown_at", Moment),
 )
 
 copy = sa.Table(

@@ -31,6 +31,7 @@ from blinkarchive.index.facts import (
     SeenUnreadable,
     SinkSummary,
     Summary,
+    Unknown,
 )
 from blinkarchive.index.opening import translated
 from blinkarchive.index.schema import (
@@ -659,6 +660,17 @@ class Sql:
             sa.update(copy).where(copy.c.sink == number, is_state(State.STORED), copy.c.clip.in_(numbers)).values(catalogue=key),
             {"given": list(clips)},
         )
+
+    def unknown(self) -> dict[SinkName, Unknown]:
+        columns = (sink.c.name, sink.c.unknown_copies, sink.c.unknown_catalogues, sink.c.unknown_at)
+        with self._transaction() as connection:
+            rows = connection.execute(sa.select(*columns).where(sink.c.unknown_at.is_not(None)))
+            return {SinkName(name): Unknown(copies=copies, catalogues=more, at=at) for name, copies, more, at in rows}
+
+    def keep_unknown(self, connection: sa.Connection, name: SinkName, unknown: Unknown) -> None:
+        self._numbers(connection, [name])
+        values = {"unknown_copies": unknown.copies, "unknown_catalogues": unknown.catalogues, "unknown_at": self._clock.now()}
+        connection.execute(sa.update(sink).where(sink.c.name == name).values(values))
 
     def catalogues(self, name: SinkName) -> frozenset[Key]:
         with self._transaction() as connection:

@@ -70,6 +70,8 @@ class Way:
         self.given_up_now = False
         #: Whether that was done: it lacks nothing that a sink does not hold, and its turn comes later.
         self.sent_away = False
+        #: Whether an earlier run began with it: its bytes were in the spool.
+        self.begun = False
 
 
 class Courier:
@@ -148,7 +150,7 @@ class Courier:
             return
         async with asyncio.TaskGroup() as deliveries:
             for need in needs:
-                deliveries.create_task(self._deliver(way, self._lanes[need.sink], content))
+                deliveries.create_task(self._deliver(way, need, content))
         ends = set(way.ends.values())
         if not {"stored", "known"} & ends:
             return
@@ -194,6 +196,7 @@ class Courier:
         """The clip's bytes: from the spool of a killed run, else from a sink that has them, else from the source."""
         leftover = await self._spool.leftover(way.clip.id)
         if leftover is not None:
+            way.begun = True
             return leftover
         for copy in way.standing.held:
             if copy.plain is not None and self._identities is None:
@@ -250,7 +253,8 @@ class Courier:
                 return
         self.down.setdefault(account, error)
 
-    async def _deliver(self, way: Way, lane: Lane, content: Content) -> None:
+    async def _deliver(self, way: Way, need: Need, content: Content) -> None:
+        lane = self._lanes[need.sink]
         if lane.opening and not await one_open([lane], way.ticket):
             way.ends[lane.name] = "failed"
             way.sent_away |= lane.opening
@@ -259,13 +263,18 @@ class Courier:
             way.ends[lane.name] = "failed"
             way.sent_away = True
             return
-        plain, wanted = None, way.standing.key
+        plain, wanted, before = None, way.standing.key, False
+
+        def found() -> None:
+            nonlocal before
+            before = not (need.reason or way.begun)  # else it was most likely a run of ours that put it there
+
         try:
             if lane.seal is not None:
                 plain, wanted = Plain(size=content.size, sha256=content.sha256), lane.seal.name(wanted)
                 seal = functools.partial(self._spool.sealed, way.clip.id, lane.name, content, lane.seal.recipients)
                 content = await self._in_room(seal)
-            key = await lane.store(wanted, content)
+            key = await lane.store(wanted, content, found=found)
         except BlinkArchiveError as error:
             self._progress.trouble(f"sink {lane.name}", str(error))
             counts = self._is_its_own(way, error)
@@ -288,11 +297,11 @@ class Courier:
         await self._index.record(copy)
         if plain is not None:
             await self._spool.release_sealed(way.clip.id, lane.name)
-        way.ends[lane.name] = "stored"
+        way.ends[lane.name] = "known" if before else "stored"
         self._done[Subject.sink(lane.name)] += 1
         way.readable |= plain is None
-        log.info("stored", extra={"clip": way.clip.id, "sink": lane.name, "key": key})
-        self._progress.sinks[lane.name].bytes += content.size
+        log.info("found" if before else "stored", extra={"clip": way.clip.id, "sink": lane.name, "key": key})
+        self._progress.sinks[lane.name].bytes += 0 if before else content.size
         self._held(way)
         await self._stored(way.clip, copy)
 

@@ -170,6 +170,8 @@ class Lane:
         self._opening = opening
         self._letting_go = letting_go
         self._strikes = 0
+        #: How many contents it held before they were put.
+        self.found = 0
         #: Whether its plugin did not stop when it was told to.
         self._deaf = False
         self._naming = naming or asyncio.Lock()
@@ -259,6 +261,7 @@ class Lane:
                     await self._in_time(lambda: self._sink.put(MARKER, content))
             found = await self._in_time(self._marker)
         marker = self._require(found, known)
+        self.encrypted = marker.encrypted
         if known is None:
             async with self._naming:
                 await self._take_name(memory, marker.id, set(others))
@@ -323,24 +326,31 @@ class Lane:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SinkUnavailable(f"sink {self.name}: its marker {MARKER} cannot be read") from error
 
-    async def store(self, key: Key, content: Content) -> Key:
+    async def store(self, key: Key, content: Content, *, found: Callable[[], None] = lambda: None) -> Key:
         """Put the content and prove that it is there. Returns the key it has, which differs from `key` only if that name was
-        taken by other bytes. Raises `SinkError` or `PluginError`.
+        taken by other bytes. `found` is called if the sink held it before. Raises `SinkError` or `PluginError`.
         """
+        first = True
+
+        async def once() -> Key:
+            nonlocal first
+            was_first, first = first, False  # what a later attempt finds, an earlier one may have put there
+            return await self._once(key, content, found if was_first else lambda: None)
+
         try:
-            stored = await retry(lambda: self._once(key, content), clock=self._clock)
+            stored = await retry(once, clock=self._clock)
         except (Unavailable, PluginError) as error:
             self._strike(error)
             raise
         self._strikes = 0
         return stored
 
-    async def _once(self, key: Key, content: Content) -> Key:
+    async def _once(self, key: Key, content: Content, found: Callable[[], None]) -> Key:
         if self.closed:
             raise SinkClosed(self.closed)
-        return await self._in_time(lambda: self._put(key, content))
+        return await self._in_time(lambda: self._put(key, content, found))
 
-    async def _put(self, key: Key, content: Content) -> Key:
+    async def _put(self, key: Key, content: Content, found: Callable[[], None]) -> Key:
         """Put the content under its name, or, where that is taken by other bytes, under another; and prove that it is there."""
         for name in (key, *(second_name(key, content.sha256, nth) for nth in range(1, _OTHER_NAMES + 1))):
             try:
@@ -350,6 +360,8 @@ class Lane:
                 if not await self._holds(name, content.size, content.sha256):
                     log.warning("the name is taken by other bytes; both are kept", extra={"sink": self.name, "key": name})
                     continue
+                found()
+                self.found += 1
                 return name
             except CopyDiffers:  # it has seen that itself
                 await self._require_intact(content)

@@ -89,6 +89,11 @@ class Listed:
             for found in page:
                 yield found
 
+    async def keys(self) -> int:
+        """How many objects are listed."""
+        count = "select count(*) from (select distinct sink, key from listed)"
+        return int(await self._do(lambda: self._database.execute(count).fetchone()[0]))
+
     async def unlisted(self, sink: SinkName, keys: Sequence[Key]) -> int:
         """How many of these keys no catalogue of the sink lists."""
         return len(keys) - await self._do(lambda: self._number(sink, keys))

@@ -66,6 +66,7 @@ class Progress:
         self.total = Count()
         self.excluded: Counter[str] = Counter()
         self.troubles: list[Trouble] = []
+        self.notes: list[Trouble] = []
         self.login_needed: list[str] = []
         self.sinks_failed: list[SinkName] = []
         #: What the run reports on by itself; None for what it has not finished.
@@ -177,6 +178,10 @@ class Progress:
         """Keep something to tell a person; the same thing once only."""
         keep_trouble(self.troubles, where, what)
 
+    def note(self, where: str, what: str) -> None:
+        """Keep something to tell a person that is no failure."""
+        keep_trouble(self.notes, where, what)
+
     def _ended_outcomes(self, crashed: str) -> tuple[Outcome, ...]:
         """How it ended for each subject. After a crash, the sources that had not ended crashed; else the sinks; else all."""
         ended = {subject: one for subject, one in self._outcomes.items() if one is not None}
@@ -201,6 +206,7 @@ class Progress:
             sinks={name: count.tally() for name, count in self.sinks.items()},
             excluded=dict(self.excluded),
             troubles=tuple(self.troubles),
+            notes=tuple(self.notes),
             seconds=seconds,
             complete=self.complete and not stopped and not crashed,
             stopped=stopped,

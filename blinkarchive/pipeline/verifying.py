@@ -33,6 +33,8 @@ class Verified:
     lost: list[str] = field(default_factory=list)
     #: Copies that could not be looked at.
     unknown: int = 0
+    #: Copies that its catalogues list and the index does not know, and such catalogues that could not be read: not looked at.
+    beyond: int = 0
     #: Why the sink could not be opened, so that none was looked at; "" when it could.
     closed: str = ""
     #: Why, and what else is wrong, each thing once.

@@ -3,7 +3,7 @@
 from blinkarchive.wiring.looking import dismiss, killed, reading, retire
 from blinkarchive.wiring.signing_in import import_credentials, sign_in, signed_in
 from blinkarchive.wiring.state import State
-from blinkarchive.wiring.way_back import restore, verify
+from blinkarchive.wiring.way_back import restore, unknown, verify
 from blinkarchive.wiring.workshop import Workshop, check, run
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "run",
     "sign_in",
     "signed_in",
+    "unknown",
     "verify",
 ]

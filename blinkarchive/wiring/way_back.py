@@ -11,9 +11,10 @@ from pathlib import Path
 from blinkarchive.clock import Clock
 from blinkarchive.config import Config, EncryptConfig
 from blinkarchive.encryption import Identities
-from blinkarchive.errors import ConfigError, IndexUnusable, NothingArchived
+from blinkarchive.errors import ConfigError, IndexUnusable, NothingArchived, PluginError, SinkError
 from blinkarchive.files import Files
 from blinkarchive.index import Index
+from blinkarchive.index.facts import Unknown
 from blinkarchive.model import Clip, Copy, Key, SinkName, Standing
 from blinkarchive.pipeline.archive import Ask
 from blinkarchive.pipeline.joining import all_settled, opened_together
@@ -22,6 +23,7 @@ from blinkarchive.pipeline.listed import Listed, count_strangers, gather, versio
 from blinkarchive.pipeline.lock import held
 from blinkarchive.pipeline.naming import Namer
 from blinkarchive.pipeline.restoring import Restored, Restoring
+from blinkarchive.pipeline.unknown import count_unknown
 from blinkarchive.pipeline.verifying import Verified, Verifying
 from blinkarchive.wiring.looking import reading
 from blinkarchive.wiring.sinks import Opening, Openings, openings_of, plugins_of
@@ -152,6 +154,35 @@ async def verify(
                     looking.found.closed = lane.closed
                 else:
                     await looking.look(index.clips([lane.name]))
+                    await _note_unknown(lane, index, identities, looking.found, await _encrypted(config, index, [lane]))
+
+
+async def unknown(config: Config, name: SinkName) -> Unknown:
+    """What the catalogues of a sink list, and the index does not know; all of it where there is no index.
+
+    Raises `SinkError`, `PluginError`, `ConfigError` and `ArchiveError`.
+    """
+    async with AsyncExitStack() as stack:
+        index = await _index(stack, config, needed=True)
+        [lane] = await _lanes(stack, _openings(config, [name]), await index.sink_ids() if index else {})
+        if lane.closed:
+            return Unknown(copies=0)
+        return await count_unknown(lane, index, encrypted=lane.name in await _encrypted(config, index, [lane]))
+
+
+async def _note_unknown(
+    lane: Lane, index: Index, identities: Identities | None, found: Verified, encrypted: Collection[SinkName]
+) -> None:
+    """Count the copies that the index does not know, and that were not looked at for that."""
+    try:
+        unknown = await count_unknown(lane, index, identities, encrypted=lane.name in encrypted)
+        await index.keep_unknown(lane.name, unknown)
+    except (SinkError, PluginError) as error:
+        found.trouble(f"its catalogues could not be compared with the index: {error}")
+        return
+    found.beyond = unknown.copies + unknown.catalogues
+    if unknown:
+        found.trouble(str(unknown))
 
 
 def _openings(config: Config, asked: Sequence[SinkName]) -> Openings:

@@ -29,6 +29,7 @@ from blinkarchive.pipeline.lock import held
 from blinkarchive.pipeline.naming import Namer
 from blinkarchive.pipeline.progress import Progress
 from blinkarchive.pipeline.spool import Spool
+from blinkarchive.pipeline.unknown import recounted
 from blinkarchive.registry import Registry
 from blinkarchive.retry import Patience
 from blinkarchive.sources.media_list import MediaList
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _HOOKS_AT_A_STOP = 3.0
+_COUNTING = 120.0
+"""How long a run reads catalogues that the index does not know, in seconds: nothing waits for it but the run's end."""
 
 
 async def run(
@@ -290,6 +293,10 @@ class _Run:
                 for lane in lanes:
                     if not lane.closed:
                         await self._catalogue(lane)
+            async with asyncio.TaskGroup() as counting:
+                for lane in lanes:
+                    if not lane.closed:
+                        counting.create_task(self._note_unknown(lane))
             await deletions.run()
             archive.judge_sinks()
         finally:
@@ -316,6 +323,19 @@ class _Run:
             await catalogue(self._index, self._spool, lane, self._name, self._clock.now())
         except BlinkArchiveError as error:
             self._progress.sink_failed(lane.name, f"its catalogue could not be written: {error}")
+
+    async def _note_unknown(self, lane: Lane) -> None:
+        """Note copies that the sink's catalogues list and the index does not know."""
+        try:
+            async with asyncio.timeout(_COUNTING):
+                unknown = await recounted(lane, self._index, self._clock, encrypted=lane.encrypted or lane.seal is not None)
+        except (BlinkArchiveError, TimeoutError) as error:
+            self._progress.note(
+                f"sink {lane.name}", f"its catalogues could not be compared with the index: {str(error) or 'no answer in time'}"
+            )
+            return
+        if unknown:
+            self._progress.note(f"sink {lane.name}", str(unknown))
 
     # --- sinks
 

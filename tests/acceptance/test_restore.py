@@ -13,7 +13,7 @@ import pytest
 
 from blinkarchive.pipeline.lock import held
 from blinkarchive.simulator import World
-from tests.acceptance.conftest import House, Houses, films
+from tests.acceptance.conftest import Ended, House, Houses, films
 
 CLIPS = 6
 
@@ -110,6 +110,39 @@ async def test_what_the_index_does_not_know_comes_back_by_the_catalogues(house_o
         assert set(hashes(tmp_path / "out").values()) == films(house.cloud.world)
 
 
+async def test_every_command_reports_what_a_lost_index_does_not_know_and_found_files_are_not_new(house_of: Houses) -> None:
+    async with house_of(world()) as house:
+        assert (await house("run")).code == 0
+        shutil.rmtree(house.folder / "state")
+        lost = await house("doctor", "--json")
+        assert f"list {CLIPS} copies" in _check(lost, "catalogues of nas")["found"]
+        until = sorted(clip.created_at for clip in house.account.clips)[2].isoformat()
+        partly = await house("run", "--until", until, "--json")
+        assert (partly.report["sinks"]["nas"]["stored"], partly.report["sinks"]["nas"]["known"]) == (0, 2)
+        words = f"list {CLIPS - 2} copies that this index does not know"
+        assert [words in note["what"] for note in partly.report["notes"]] == [True]
+        assert (await house("status", "--json")).report["sinks"]["nas"]["unknown_copies"] == CLIPS - 2
+        assert words in (await house("status")).out
+        verified = await house("verify", "--json")
+        assert (verified.code, verified.report["sinks"]["nas"]["unknown_to_index"]) == (3, CLIPS - 2)
+        assert words in verified.report["sinks"]["nas"]["troubles"][0]
+        assert _check(await house("doctor", "--json"), "catalogues of nas")["verdict"] == "warn"
+
+        before = house.clips()
+        full = await house("run", "--json")
+        assert (full.code, full.counts) == (0, (CLIPS, CLIPS, 0, 0, 0, 0)), full.err
+        assert full.report["notes"] == []
+        assert house.clips() == before
+        assert (await house("status", "--json")).report["sinks"]["nas"]["unknown_copies"] == 0
+        assert (await house("verify")).code == 0
+        assert "catalogues of nas" not in (await house("doctor", "--json")).out
+
+
+def _check(doctor: Ended, what: str) -> dict[str, str]:
+    [found] = [check for check in doctor.report["checks"] if check["what"] == what]
+    return dict(found)
+
+
 async def test_an_index_of_an_older_backup_hides_nothing(house_of: Houses, tmp_path: Path) -> None:
     async with house_of(world()) as house:
         newest = house.account.clips[:2]
@@ -124,6 +157,9 @@ async def test_an_index_of_an_older_backup_hides_nothing(house_of: Houses, tmp_p
         shutil.copytree(tmp_path / "backup", house.folder / "state")
         ended = await house("restore", "--to", str(tmp_path / "out"), "--json")
         assert (ended.code, ended.report["restored"], ended.report["unknown_to_index"]) == (0, CLIPS, 2), ended.err
+        assert (await house("verify", "--json")).report["sinks"]["nas"]["unknown_to_index"] == 2
+        again = await house("run", "--json")
+        assert (again.code, again.report["sinks"]["nas"]["stored"], again.report["notes"]) == (0, 0, [])
         assert set(hashes(tmp_path / "out").values()) == films(house.cloud.world)
 
 

@@ -537,6 +537,7 @@ class TestReport:
             "sinks": {"nas": numbers},
             "excluded_reasons": {},
             "troubles": [{"where": "sink nas", "what": "the sink is full"}],
+            "notes": [],
         }
 
     def test_progress_moves_while_copies_are_verified_and_clips_deleted(self) -> None:
