@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import platformdirs
 
 from blinkarchive.blink.endpoints import own_origin
-from blinkarchive.convert import FromEnvironment, Place, Problems, SecretRef, Size, build, is_secret, nearest, types_of
+from blinkarchive.convert import FromEnvironment, Place, Problems, Rate, SecretRef, Size, build, is_secret, nearest, types_of
 from blinkarchive.encryption import Recipients, is_secret_key
 from blinkarchive.errors import ConfigError, PluginError
 from blinkarchive.exposure import exposures
@@ -42,7 +42,7 @@ ONE_RECIPIENT = "I know that a lost key loses the clips"
 LARGEST_CLIP = Size(512 * 1024**2)
 RESERVE = Size(64 * 1024**2)
 
-OF_EVERY_SINK = ("type", "required", "encrypt")
+OF_EVERY_SINK = ("type", "required", "encrypt", "parallel", "upload_limit")
 """The keys that every sink takes, whatever its kind."""
 
 _NAME = re.compile(r"(?!.*__)[A-Za-z0-9](?:[A-Za-z0-9_-]{0,38}[A-Za-z0-9])?", re.ASCII)
@@ -52,6 +52,16 @@ _NAME_RULE = "a name has letters, digits, - and _, at most 40, begins and ends w
 def _positive(number: int) -> None:
     if number < 1:
         raise ValueError(f"{number} is too little; the least is 1")
+
+
+def _positive_or_none(number: int | None) -> None:
+    if number is not None:
+        _positive(number)
+
+
+def _bearably_fast(rate: int | None) -> None:
+    if rate is not None and rate < 1000:
+        raise ValueError("less than 1KB/s would take hours for a clip")
 
 
 def _not_empty(text: str) -> None:
@@ -236,6 +246,10 @@ class SinkConfig:
     required: bool = True
     #: For whom what goes into it is encrypted; False when the owner says that nothing is to be, None when nothing is said.
     encrypt: EncryptConfig | bool | None = field(default=None, metadata={"check": _for_somebody})
+    #: How many clips are put there at the same time, at most; None for as many as the sink takes.
+    parallel: int | None = field(default=None, metadata={"check": _positive_or_none})
+    #: How fast clips go there, at most; None for as fast as the line is.
+    upload_limit: Rate | None = field(default=None, metadata={"check": _bearably_fast})
     #: The plugin's own options, as written: for `options`.
     raw: Mapping[str, object] = field(default_factory=dict, repr=False)
     place: Place = field(default_factory=Place, repr=False)

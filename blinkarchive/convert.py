@@ -26,6 +26,9 @@ T = TypeVar("T")
 Size = NewType("Size", int)
 """A number of bytes: `0`, `500MB`, `2GB`, `8MiB`."""
 
+Rate = NewType("Rate", int)
+"""Bytes a second: `500KB/s`, `1MB/s`."""
+
 _SIZE = re.compile(r"(?P<count>\d+)(?P<unit>[KMGT]i?B|B)", re.ASCII)
 _SCALE: dict[str, int] = (
     {"B": 1} | {f"{p}B": 1000**n for n, p in enumerate("KMGT", 1)} | {f"{p}iB": 1024**n for n, p in enumerate("KMGT", 1)}
@@ -362,6 +365,12 @@ def _size(value: object, place: Place) -> Size:
     raise _Wrong(f'must be a size: "500MB", "2GB" or "8MiB", not {_shown(value)}')
 
 
+def _rate(value: object, place: Place) -> Rate:
+    if isinstance(value, str) and value.endswith("/s") and (match := _SIZE.fullmatch(value[:-2])):
+        return Rate(int(match["count"]) * _SCALE[match["unit"]])
+    raise _Wrong(f'must be a size a second: "500KB/s" or "2MB/s", not {_shown(value)}')
+
+
 def _is_zero(value: object) -> bool:
     """The only number that needs no unit."""
     return value == "0" or (value == 0 and not isinstance(value, bool | float))
@@ -405,6 +414,7 @@ _PLAIN: Mapping[Any, Callable[[object, Place], Any]] = {
     Path: _path,
     timedelta: _duration,
     Size: _size,
+    Rate: _rate,
     Secret: _secret,
     SecretRef: _secret_ref,
 }

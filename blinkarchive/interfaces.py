@@ -118,6 +118,9 @@ class Sink(Protocol):
     A sink has no retry loop, no queue and no time-out of its own: the core has them.
     A sink MUST let `asyncio.CancelledError` through, at once, leaving no visible half-written object.
     Errors of the library underneath MUST be translated to `SinkError`s, with `from`.
+
+    A sink MAY have more: `parallel`, how many clips it takes at the same time (16 without it); `notes`, texts for `doctor`; and,
+    if another program reads the bytes, `async limit_upload(rate)`, after which that one keeps to so many bytes a second.
     """
 
     async def put(self, key: Key, content: Content) -> None:
@@ -127,6 +130,9 @@ class Sink(Protocol):
         MUST be durable on return: a crash or a power cut after it loses nothing.
         MUST NOT overwrite: raises `AlreadyThere` when the key exists, whatever is stored there, and changes nothing.
         MUST fail if fewer or more bytes than `content.size` were stored.
+        SHOULD call `content.progress` with the size of each piece it has read, in the thread that reads: then a put may take as
+        long as a slow line needs, and `upload_limit` holds. A put that never does is cancelled when it takes longer than ten
+        minutes and the time of its bytes at 2 KiB a second.
         Raises `SinkFull`, `SinkUnavailable`, or another `SinkError`.
         """
         ...

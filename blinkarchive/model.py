@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
@@ -90,6 +90,17 @@ class Content:
     size: int
     #: 64 lower-case hex digits.
     sha256: str
+    #: What `progress` calls; the core's.
+    watch: Callable[[int], None] | None = field(default=None, repr=False, compare=False)
+
+    def progress(self, size: int) -> None:
+        """Report that a sink has read so many bytes to store them, piece by piece (some 64 KiB).
+
+        A put that does so may take as long as its line needs. The call may wait, to keep the sink's `upload_limit`: make it in
+        the thread that reads, never in the event loop. With 0 it never waits, and only says that the put goes on.
+        """
+        if self.watch is not None:
+            self.watch(size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

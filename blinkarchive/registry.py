@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 GROUP = "blinkarchive"
 """The group of entry points that plugins are found by. An entry point's name is the kind of sink it offers."""
 
-RESERVED = ("type", "required", "encrypt")
+RESERVED = ("type", "required", "encrypt", "parallel", "upload_limit")
 """Keys of a sink's table that are not its plugin's: no option may be called so."""
 
 STRIKES = 5

@@ -26,7 +26,7 @@ async def main(listed: str, url: str, bucket: str) -> None:
     key, secret = (SecretRef(kind="env", at=name, environ=os.environ) for name in ("KEY", "SECRET"))
     options = S3Options(bucket=bucket, endpoint_url=url, access_key_id=key, secret_access_key=secret)
     async with open_s3(options) as sink, asyncio.TaskGroup() as group:
-        lane, left = Lane(SinkName("offsite"), sink, clock=Clock(), at_once=AT_ONCE), iter(contents)
+        lane, left = Lane(SinkName("offsite"), sink, clock=Clock(), parallel=AT_ONCE), iter(contents)
 
         async def work() -> None:
             for content in left:

@@ -33,6 +33,7 @@ from blinkarchive.interfaces import AnySinkType, Sink
 from blinkarchive.model import Alarm, AlarmChange, Content, Key, SinkName, Subject
 from blinkarchive.pipeline.hands import Hands
 from blinkarchive.pipeline.lane import MARKER
+from blinkarchive.pipeline.sending import Silence
 from blinkarchive.registry import Registry
 from blinkarchive.secret import redact
 
@@ -371,7 +372,7 @@ async def _sinks(config: Config, registry: Registry) -> AsyncIterator[Check]:
         try:
             kind = registry.sink_type(sink.type)
             async with Hands() as hands:
-                checks = await hands.do(partial(_sink, config, sink, kind, what), DEADLINE)
+                checks = await hands.do(partial(_sink, config, sink, kind, what), Silence(DEADLINE))
             for check in checks:
                 yield check
         except TimeoutError:

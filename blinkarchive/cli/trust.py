@@ -13,6 +13,7 @@ from blinkarchive.errors import ConfigError, SinkUnavailable
 from blinkarchive.interfaces import AnySinkType, Introduction
 from blinkarchive.model import SinkName
 from blinkarchive.pipeline.hands import Hands
+from blinkarchive.pipeline.sending import Silence
 from blinkarchive.registry import Registry
 
 DEADLINE = 20.0
@@ -41,6 +42,6 @@ async def _introduced(sink: SinkConfig, kind: AnySinkType) -> Introduction:
         raise ConfigError(f"sinks of type {sink.type!r} have no host key")
     async with Hands() as hands:
         try:
-            return await hands.do(partial(kind.introduce, options(kind.options, sink)), DEADLINE)
+            return await hands.do(partial(kind.introduce, options(kind.options, sink)), Silence(DEADLINE))
         except TimeoutError as error:
             raise SinkUnavailable(f"sink {sink.name}: no answer within {length(DEADLINE)}") from error

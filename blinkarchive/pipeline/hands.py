@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from blinkarchive.pipeline.sending import Silence
+
 T = TypeVar("T")
 
 LETTING_GO = 2.0
@@ -38,17 +40,18 @@ class Hands:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._stop()
 
-    async def do(self, step: Callable[[], Awaitable[T]], deadline: float) -> T:
+    async def do(self, step: Callable[[], Awaitable[T]], silence: Silence) -> T:
         """Have something done, and give its result, or raise its error.
 
-        What takes longer, or whose asker is cancelled, is told to stop, with all that was entered. Raises `TimeoutError`.
+        What is silent for longer, or whose asker is cancelled, is told to stop, with all that was entered. Raises `TimeoutError`.
         """
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if not self._stopping:
             self._asked.put_nowait((step, outcome))
             ends: set[asyncio.Future[Any]] = {outcome, self._task}
             try:
-                await asyncio.wait(ends, timeout=deadline, return_when=asyncio.FIRST_COMPLETED)
+                while (left := silence.left()) > 0 and not any(end.done() for end in ends):
+                    await asyncio.wait(ends, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 if not outcome.done():
                     await self._stop()

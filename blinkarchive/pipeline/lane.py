@@ -10,7 +10,7 @@ import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -33,6 +33,7 @@ from blinkarchive.interfaces import Body, Sink
 from blinkarchive.model import Content, Copy, Key, SinkName, Stored
 from blinkarchive.pipeline.hands import LETTING_GO, Hands
 from blinkarchive.pipeline.naming import opaque_name, second_name
+from blinkarchive.pipeline.sending import Silence, UploadLimit
 from blinkarchive.pipeline.spool import Spool
 from blinkarchive.retry import retry
 from blinkarchive.secret import Secret, redact
@@ -43,6 +44,11 @@ log = logging.getLogger(__name__)
 
 MARKER = Key(".blinkarchive-sink")
 """The object that says which sink this is."""
+
+PARALLEL = 16
+"""How many clips are put at the same time into a sink that does not say how many it takes."""
+
+MOST_PARALLEL = 64
 
 _OTHER_NAMES = 4
 _STRIKES = 5
@@ -145,16 +151,18 @@ class Lane:
         clock: Clock,
         seal: Seal | None = None,
         in_clear: bool = False,
-        at_once: int = 16,
+        parallel: int | None = None,
+        upload_limit: int | None = None,
         deadline: float = 600.0,
         opening: float = 60.0,
         letting_go: float = LETTING_GO,
         naming: asyncio.Lock | None = None,
     ) -> None:
         """With a `seal` nothing but what is encrypted goes in, save the marker. `in_clear`: the owner said that nothing is to be.
-        `at_once` is how many clips may be put at the same time. In seconds: `deadline` is what one put and its check may take,
-        `opening` what the sink may take to be opened and proven, `letting_go` what it may take to stop when it is told to.
-        `naming` is shared by sinks that are opened together: it is held while one of them takes its name in the index.
+        `parallel` is how many clips may be put at the same time, at most; the sink itself may take fewer. `upload_limit` is in
+        bytes a second. In seconds: `deadline` is how long a call may show no progress, `opening` what the sink may take to be
+        opened and proven, `letting_go` what it may take to stop when it is told to. `naming` is shared by sinks that are opened
+        together: it is held while one of them takes its name in the index.
         """
         self.name = name
         #: Its name in the config: `name` is the one that the index knows.
@@ -165,7 +173,10 @@ class Lane:
         self._in_clear = in_clear
         self._opened = sink
         self._clock = clock
-        self.places = Places(at_once)
+        self._parallel = parallel
+        self.places = Places(parallel or PARALLEL)
+        self._limit = UploadLimit(upload_limit) if upload_limit else None
+        self._upload_limit = upload_limit
         self._deadline = deadline
         self._opening = opening
         self._letting_go = letting_go
@@ -229,8 +240,9 @@ class Lane:
     ) -> AsyncIterator[None]:
         async with Hands(letting_go=self._letting_go) as hands:
             try:
-                self._opened = await self._ask(hands, lambda: hands.enter(opening()), self._opening)
+                self._opened = await self._ask(hands, lambda: hands.enter(opening()), Silence(self._opening))
                 async with self._guarded(), asyncio.timeout(self._opening):
+                    await self._agree_on_speed()
                     await proving()
                 if self.closed == _NOT_OPENED:
                     self.closed = ""
@@ -240,9 +252,19 @@ class Lane:
             self.close("the run is over")
             if self._opened is not None and not self._deaf:  # a deaf one gets no more time than a word to stop
                 try:
-                    await self._ask(hands, hands.leave, _CLOSING)
+                    await self._ask(hands, hands.leave, Silence(_CLOSING))
                 except BlinkArchiveError as error:  # all that counts was proven before
                     log.warning("the sink could not be closed well", extra={"sink": self.name, "because": str(error)})
+
+    async def _agree_on_speed(self) -> None:
+        """How many puts at once, as the owner and the sink have it; and the upload limit, for a sink that keeps it by itself."""
+        its = getattr(self._sink, "parallel", PARALLEL)
+        if not isinstance(its, int) or its < 1:
+            raise PluginError(f"sink {self.name}: `parallel` is {its!r}, and not a number of at least 1")
+        self.places = Places(min(self._parallel or its, its, MOST_PARALLEL))
+        if self._upload_limit and (limit := getattr(self._sink, "limit_upload", None)) is not None:
+            await limit(self._upload_limit)
+            self._limit = None
 
     async def prove(self, memory: SinkMemory, spool: Spool, others: Iterable[SinkName] = ()) -> None:
         """Make sure that this is the sink the index knows, before anything is written.
@@ -251,15 +273,15 @@ class Lane:
         not mounted. One place cannot be two sinks: `others` are the names of those beside it. Raises `SinkUnavailable`.
         """
         known = (await memory.sink_ids()).get(self.name)
-        found = await self._in_time(self._marker)
+        found = await self._in_time(lambda _: self._marker())
         if found is None and known is None:  # a new sink
             facts: dict[str, object] = {"blinkarchive sink": str(uuid.uuid4())}
             facts |= {"encrypted": True} if self.seal else {}
             facts |= {"note": "Leave this file here: it tells that this is the right place."}
             async with spool.written(json.dumps(facts).encode() + b"\n") as content:
                 with suppress(AlreadyThere):  # another machine was quicker: then it is its marker that counts
-                    await self._in_time(lambda: self._sink.put(MARKER, content))
-            found = await self._in_time(self._marker)
+                    await self._in_time(lambda _: self._sink.put(MARKER, content))
+            found = await self._in_time(lambda _: self._marker())
         marker = self._require(found, known)
         self.encrypted = marker.encrypted
         if known is None:
@@ -268,7 +290,7 @@ class Lane:
         await self._agree_on_encryption(memory, marker)
 
     async def _recognise(self, memory: Mapping[SinkName, str | None]) -> None:
-        marker = self._require(await self._in_time(self._marker), memory.get(self.name))
+        marker = self._require(await self._in_time(lambda _: self._marker()), memory.get(self.name))
         self.name = next((name for name, id_ in memory.items() if id_ == marker.id), self.name)
         self.encrypted = marker.encrypted
 
@@ -348,16 +370,27 @@ class Lane:
     async def _once(self, key: Key, content: Content, found: Callable[[], None]) -> Key:
         if self.closed:
             raise SinkClosed(self.closed)
-        return await self._in_time(lambda: self._put(key, content, found))
+        return await self._in_time(lambda silence: self._put(key, self._watched(content, silence), found, silence), content.size)
 
-    async def _put(self, key: Key, content: Content, found: Callable[[], None]) -> Key:
+    def _watched(self, content: Content, silence: Silence) -> Content:
+        """The content, so that what the sink reads of it counts as progress and keeps the upload limit."""
+
+        def progress(size: int) -> None:
+            silence.progress()
+            if size and self._limit is not None:
+                self._limit.wait(size)
+                silence.progress()
+
+        return replace(content, watch=progress)
+
+    async def _put(self, key: Key, content: Content, found: Callable[[], None], silence: Silence) -> Key:
         """Put the content under its name, or, where that is taken by other bytes, under another; and prove that it is there."""
         for name in (key, *(second_name(key, content.sha256, nth) for nth in range(1, _OTHER_NAMES + 1))):
             try:
                 await self._sink.put(name, content)
             except AlreadyThere:
                 # An earlier attempt got through, or something else has this name: the bytes tell.
-                if not await self._holds(name, content.size, content.sha256):
+                if not await self._holds(name, content.size, content.sha256, silence):
                     log.warning("the name is taken by other bytes; both are kept", extra={"sink": self.name, "key": name})
                     continue
                 found()
@@ -366,7 +399,7 @@ class Lane:
             except CopyDiffers:  # it has seen that itself
                 await self._require_intact(content)
                 raise
-            if await self._holds(name, content.size, content.sha256):
+            if await self._holds(name, content.size, content.sha256, silence):
                 return name
             await self._require_intact(content)
             raise CopyDiffers(f"sink {self.name}: it took {name}, but what it holds there is not what it was given")
@@ -379,12 +412,13 @@ class Lane:
                 f"{content.path} was changed by somebody while it was put into sink {self.name}: it is fetched anew"
             )
 
-    async def _in_time(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Have a plugin do something, and wait no longer than the deadline."""
+    async def _in_time(self, work: Callable[[Silence], Awaitable[T]], size: int = 0) -> T:
+        """Have a plugin do something with so many bytes, and wait as long as it shows progress."""
+        silence = Silence(self._deadline, size=size)
         async with Hands(letting_go=self._letting_go) as hands:
-            return await self._ask(hands, work, self._deadline)
+            return await self._ask(hands, lambda: work(silence), silence)
 
-    async def _ask(self, hands: Hands, work: Callable[[], Awaitable[T]], deadline: float) -> T:
+    async def _ask(self, hands: Hands, work: Callable[[], Awaitable[T]], silence: Silence) -> T:
         """Have these hands of a plugin do something. One that does not even let go when it is told to stop is left behind, and
         asked nothing more.
         """
@@ -394,7 +428,7 @@ class Lane:
                 return await work()
 
         try:
-            return await hands.do(guarded, deadline)
+            return await hands.do(guarded, silence)
         except TimeoutError as error:
             if hands.left_behind:
                 raise SinkClosed(f"sink {self.name}: {_DEAF}") from error
@@ -413,8 +447,9 @@ class Lane:
         if self.closed:
             raise SinkClosed(self.closed)
         try:
-            held = await self._in_time(lambda: self._holds(copy.key, copy.size, copy.sha256, depth))
-            known, found = (None, None) if held else ((await memory.sink_ids()).get(self.name), await self._in_time(self._marker))
+            held = await self._in_time(lambda silence: self._holds(copy.key, copy.size, copy.sha256, silence, depth), copy.size)
+            known = None if held else (await memory.sink_ids()).get(self.name)
+            found = None if held else await self._in_time(lambda _: self._marker())
         except (Unavailable, PluginError) as error:
             self._strike(error)
             raise
@@ -424,7 +459,7 @@ class Lane:
         self._strikes = 0
         return held
 
-    async def _holds(self, key: Key, size: int, sha256: str, depth: Depth = Depth.PROVE) -> bool:
+    async def _holds(self, key: Key, size: int, sha256: str, silence: Silence, depth: Depth = Depth.PROVE) -> bool:
         """Whether the stored bytes are those of this size and hash."""
         stored = await self._sink.stat(key)
         if stored is None:
@@ -440,6 +475,7 @@ class Lane:
             reading = hashlib.sha256()
             async with self._sink.open(key) as chunks:
                 async for chunk in chunks:
+                    silence.progress()
                     reading.update(chunk)
             found = reading.hexdigest()
         return found == sha256
@@ -455,8 +491,12 @@ class Lane:
     async def list(self, prefix: str) -> list[Stored]:
         """Every object whose key begins with `prefix`, in the order of their keys. Raises `SinkError` or `PluginError`."""
 
-        async def listed() -> list[Stored]:
-            return sorted([stored async for stored in self._sink.list(prefix)], key=lambda stored: stored.key)
+        async def listed(silence: Silence) -> list[Stored]:
+            found = []
+            async for stored in self._sink.list(prefix):
+                silence.progress()
+                found.append(stored)
+            return sorted(found, key=lambda stored: stored.key)
 
         return await self._in_time(listed)
 
@@ -464,10 +504,10 @@ class Lane:
     async def read(self, key: Key, size: int) -> AsyncIterator[Body]:
         """The bytes the sink holds. What goes wrong with whoever reads them is no fault of the sink's."""
         async with Hands(letting_go=self._letting_go) as hands:
-            chunks = await self._ask(hands, lambda: hands.enter(self._reading(key)), _SILENCE)
+            chunks = await self._ask(hands, lambda: hands.enter(self._reading(key)), Silence(_SILENCE))
             async with aclosing(self._pieces(hands, chunks)) as pieces:
                 yield Body(length=size, type="video/mp4", chunks=pieces)
-            await self._ask(hands, hands.leave, _CLOSING)
+            await self._ask(hands, hands.leave, Silence(_CLOSING))
 
     @asynccontextmanager
     async def _reading(self, key: Key) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -480,7 +520,7 @@ class Lane:
 
     async def _pieces(self, hands: Hands, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """The chunks, as long as none of them is waited for too long."""
-        while (chunk := await self._ask(hands, lambda: anext(chunks, None), _SILENCE)) is not None:
+        while (chunk := await self._ask(hands, lambda: anext(chunks, None), Silence(_SILENCE))) is not None:
             yield chunk
 
     @asynccontextmanager

@@ -346,8 +346,17 @@ class _Run:
             opening = self._workshop.openings[name]
             recipients = opening.recipients if isinstance(opening, Opening) else None
             seal = Seal(recipients, self._index.secret) if recipients else None
-            in_clear = self._config.sinks[name].encrypt is False
-            lane = Lane(name, None, clock=self._clock, seal=seal, in_clear=in_clear, naming=self._workshop.naming)
+            sink = self._config.sinks[name]
+            lane = Lane(
+                name,
+                None,
+                clock=self._clock,
+                seal=seal,
+                in_clear=sink.encrypt is False,
+                parallel=sink.parallel,
+                upload_limit=sink.upload_limit,
+                naming=self._workshop.naming,
+            )
             if not isinstance(opening, Opening):
                 lane.close(str(opening))
             lanes.append(lane)

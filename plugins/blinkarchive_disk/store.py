@@ -403,4 +403,6 @@ def _go_on(stop: Event) -> None:
 
 def _read(source: int, content: Content) -> bytes:
     with reading(content):
-        return os.read(source, CHUNK)
+        piece = os.read(source, CHUNK)
+    content.progress(len(piece))
+    return piece

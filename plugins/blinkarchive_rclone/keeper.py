@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from blinkarchive import ConfigError, SinkUnavailable
@@ -39,6 +40,11 @@ class Keeper:
         """The bytes of an object from an offset on. Raises as `call` does."""
         async with (await self._running()).reading(remote, name, start) as chunks:
             yield chunks
+
+    async def limit_upload(self, rate: int) -> None:
+        """Have it send so many bytes a second at most, also after a restart. Raises as `call` does."""
+        self._command = replace(self._command, bwlimit=f"{rate}B")
+        await self.call("core/bwlimit", {"rate": self._command.bwlimit})
 
     async def close(self) -> None:
         """End the process, for good."""

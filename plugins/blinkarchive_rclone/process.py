@@ -43,7 +43,7 @@ _SETTINGS = (
     "--retries=1",
     "--low-level-retries=3",
     "--contimeout=15s",
-    "--timeout=60s",
+    "--timeout=5m",  # what the system still holds of a clip may take minutes on a slow line
     # What it remembers of calls that are over.
     "--rc-job-expire-duration=10s",
     "--rc-job-expire-interval=10s",

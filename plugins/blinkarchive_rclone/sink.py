@@ -42,6 +42,9 @@ _FRESH = {"NoCheckDest": True, "Inplace": True}
 
 _CLOSING = 3.0
 _STOPPING = 0.5
+_PROGRESS_EVERY = 10.0
+"""Seconds between two questions how far a put is. Most puts are over before the first."""
+
 _DISCARDING = 30.0
 _FOLDERS_REMEMBERED = 4096
 _LOOKS = 3
@@ -167,6 +170,7 @@ class RcloneSink:
         self._where = shown(options.remote)
         self._place = (options.remote, options.config)
         self._files = files
+        self._transfers = options.transfers
         self._places = asyncio.Semaphore(options.transfers)
         self._tasks: set[asyncio.Task[None]] = set()
         self._swept: set[str] = set()
@@ -188,6 +192,15 @@ class RcloneSink:
     def at_work(self) -> int:
         """How many puts are under way, and how many are being tidied up after."""
         return len(self._tasks)
+
+    @property
+    def parallel(self) -> int:
+        """How many clips are put at the same time: see `Sink`."""
+        return self._transfers
+
+    async def limit_upload(self, rate: int) -> None:
+        """Send so many bytes a second at most: see `Sink`."""
+        await self._keeper.limit_upload(rate)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -284,6 +297,7 @@ class RcloneSink:
 
     async def _copy(self, content: Content, name: str, group: str, how: Mapping[str, object]) -> None:
         path = content.path.absolute()
+        watching = self._begin(self._report_progress(content, group))
         try:
             await self._call(
                 "operations/copyfile",
@@ -296,6 +310,19 @@ class RcloneSink:
             )
         except NotFound as error:
             raise SinkError(f"{path} cannot be sent: {error}") from error
+        finally:
+            watching.cancel()
+
+    async def _report_progress(self, content: Content, group: str) -> None:
+        """Report that bytes go on leaving, as long as they do: rclone reads the file, not we."""
+        sent = 0
+        while True:
+            await asyncio.sleep(_PROGRESS_EVERY)
+            with suppress(SinkError):
+                now = int((await self._call("core/stats", group=group)).get("bytes", 0))
+                if now > sent:
+                    sent = now
+                    content.progress(0)
 
     async def _require_moved(self, group: str, key: Key) -> None:
         """Raise `AlreadyThere` when rclone left the object alone because somebody else was quicker."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import BinaryIO
 
 from blinkarchive import SinkError
 
-PIECE = 256 * 1024
+PIECE = 64 * 1024
 
 
 class Stopped(Exception):
@@ -18,12 +19,16 @@ class Stopped(Exception):
 class Body:
     """So many bytes of an open file, from an offset on, for boto3 to read."""
 
-    def __init__(self, file: BinaryIO, path: Path, start: int, length: int, stop: Event) -> None:
+    def __init__(
+        self, file: BinaryIO, path: Path, start: int, length: int, stop: Event, progress: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """`progress` is called with the size of each piece that was read: see `Content.progress`."""
         self._file = file
         self._path = path
         self._start = start
         self._length = length
         self._stop = stop
+        self._progress = progress
         self._at = 0
         #: What went wrong with the file while it was read: boto3 takes it for a fault of the connection.
         self.failure: Exception | None = None
@@ -62,4 +67,5 @@ class Body:
         if not data:
             raise SinkError(f"{self._path} is shorter than it was")
         self._at += len(data)
+        self._progress(len(data))
         return data

@@ -13,9 +13,17 @@ from blinkarchive.convert import SecretRef
 from blinkarchive.secret import Secret, redact
 from blinkarchive_s3.options import S3Options, check_address
 
-CONNECTING = 10.0
-SILENCE = 60.0
-"""Seconds that a connection may take to be made, and to say nothing. They only free a thread: the core has deadlines."""
+SENDING = 120.0
+"""Seconds that a connection may take to be made, and that sending one piece of a body may take: boto3 has one value for both.
+
+Many puts share a home's line: at 0.5 Mbit/s a piece of 64 KiB takes 16 s when 16 of them are sent at the same time.
+"""
+
+SILENCE = 600.0
+"""Seconds that a store may say nothing after all was sent. What the system still holds of it may take minutes on a slow line.
+
+Both values only free a thread: the core has the deadlines.
+"""
 
 
 def secrets_of(options: S3Options) -> dict[str, Secret]:
@@ -38,7 +46,7 @@ def _read(key: str, ref: SecretRef) -> Secret:
 def connect(options: S3Options, secrets: dict[str, Secret], connections: int) -> Any:
     """A client of boto3. Nothing is asked of the store. Raises `ConfigError` for what boto3 cannot make one of."""
     config = Config(
-        connect_timeout=CONNECTING,
+        connect_timeout=SENDING,
         read_timeout=SILENCE,
         max_pool_connections=connections,
         proxies={},  # none of the environment

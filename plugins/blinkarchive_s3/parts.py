@@ -11,7 +11,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from blinkarchive import BlinkArchiveError, Content, CopyDiffers, Key, SinkError
-from blinkarchive_s3.body import Body, Stopped
+from blinkarchive_s3.body import PIECE, Body, Stopped
 from blinkarchive_s3.names import is_marked
 from blinkarchive_s3.telling import status_of
 from blinkarchive_s3.traits import Support
@@ -56,13 +56,14 @@ def _put_all(
     whole = hashlib.sha256()
     parts = []
     for number, start in enumerate(range(0, content.size, length), 1):
-        body = Body(file, content.path, start, min(length, content.size - start), stop)
-        with store.sending(key, body):
+        part = (file, content.path, start, min(length, content.size - start), stop)
+        with store.sending(key, read := Body(*part)):
             digest = hashlib.sha256()
-            while piece := body.read():
+            while piece := read.read(PIECE):
                 digest.update(piece)
                 whole.update(piece)
-            body.seek(0)
+        body = Body(*part, content.progress)
+        with store.sending(key, body):
             checksum = {"ChecksumSHA256": base64.b64encode(digest.digest()).decode()}
             checksum = {} if store.traits.checksums is Support.REFUSED else checksum
             answer = store.client.upload_part(

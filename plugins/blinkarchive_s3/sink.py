@@ -87,6 +87,11 @@ class S3Sink:
         self._pool = pool
 
     @property
+    def parallel(self) -> int:
+        """How many clips are put at the same time: see `Sink`."""
+        return THREADS
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the owner should know of this store, in words: for `blinkarchive doctor`."""
         return self._store.traits.notes

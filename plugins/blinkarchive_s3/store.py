@@ -68,7 +68,7 @@ class Store:
                 return
             if self.traits.conditions is not Support.YES:
                 self.require_absent(key)
-            body = Body(file, content.path, 0, content.size, stop)
+            body = Body(file, content.path, 0, content.size, stop, content.progress)
             with self.sending(key, body):
                 answer = self.client.put_object(
                     **self.target(name),

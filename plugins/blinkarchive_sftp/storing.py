@@ -82,7 +82,7 @@ class Storing:
                 if not block or at > content.size:
                     flight.give_back()
                     return at
-                flight.send(file.write(block, at))
+                flight.send(_written(file, block, at, content))
                 at += len(block)
 
     @asynccontextmanager
@@ -176,6 +176,12 @@ def _linking(session: Session) -> Publish:
     return publish
 
 
+async def _written(file: asyncssh.SFTPClientFile, block: bytes, at: int, content: Content) -> None:
+    """Have a block written. That the server has answered is progress, too: on a slow line that comes long after the reading."""
+    await file.write(block, at)
+    content.progress(0)
+
+
 async def _synced(file: asyncssh.SFTPClientFile) -> None:
     """Have the server bring it to its disk, where it offers that."""
     with suppress(asyncssh.SFTPOpUnsupported):
@@ -185,4 +191,6 @@ async def _synced(file: asyncssh.SFTPClientFile) -> None:
 def _read(source: int, size: int, at: int, content: Content) -> bytes:
     """By position: when nobody waits for this thread any more, the descriptor may already be another file's, or a socket's."""
     with reading(content):
-        return os.pread(source, size, at)
+        block = os.pread(source, size, at)
+    content.progress(len(block))
+    return block

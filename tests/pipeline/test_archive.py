@@ -125,7 +125,7 @@ class House:
                     clock=self.clock,
                     seal=Seal(Recipients(recipients), index.secret) if (recipients := self.encrypt.get(name)) else None,
                     in_clear=self.encrypt.get(name) is False,
-                    at_once=2,
+                    parallel=2,
                     opening=self.opening,
                     deadline=self.deadline,
                     naming=naming,

@@ -199,6 +199,7 @@ def _pieces(content: Content) -> Iterator[bytes]:
     try:
         with content.path.open("rb") as file:
             while piece := file.read(CHUNK):
+                content.progress(len(piece))  # in a thread: it may wait, for `upload_limit`
                 yield piece
     except OSError as error:
         raise SinkError(f"{content.path} cannot be read: {error}") from error
