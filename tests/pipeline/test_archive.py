@@ -810,7 +810,7 @@ async def test_a_sink_that_hangs_in_opening_holds_up_no_other(house: House) -> N
         async def nothing(self) -> AsyncIterator[bytes]:
             yield b""
 
-    house.opening = 0.05
+    house.opening = 0.5
     house.sinks["offsite"] = Hangs()
     report = await house.run(Listing(found(1)))
     assert report.sinks[SinkName("nas")].stored == 1
