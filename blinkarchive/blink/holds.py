@@ -44,7 +44,7 @@ _JITTER = 0.25
 _MOST_JITTER = 60.0
 _FORGOTTEN = timedelta(days=1)
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-_STATED = re.compile(r"\b(\d{1,5}) ?(second|minute|hour|day)s?\b", re.IGNORECASE)
+_IN_WORDS = re.compile(r"\b(\d{1,5}) ?(second|minute|hour|day)s?\b", re.IGNORECASE)
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,12 +109,14 @@ class Holds:
     async def refused(self, key: str, error: SourceError) -> Throttled:
         """Note a refusal, and return its error with the pause that follows from it.
 
-        While a pause of this kind is in force, further refusals (of requests that were under way) do not make it longer.
+        While a pause of this kind is in force, further refusals (of requests that were under way) make it longer only if they
+        state so.
         """
         async with self._changing() as holds:
             now, before = self._clock.now(), holds.get(key)
-            if before is None or self._left(before) <= 0:
-                refusals = before.refusals + 1 if before else 1
+            left = self._left(before) if before else 0.0
+            if left <= 0 or _stated(error) > left:
+                refusals = (before.refusals if before else 0) + (left <= 0)
                 seconds = (_login_pause if key == LOGIN else _pause)(error, refusals)
                 holds[key] = Hold(at=now, seconds=seconds, refusals=refusals, because=str(error))
             hold = holds[key]
@@ -183,13 +185,22 @@ class Holds:
 
 
 def _pause(error: SourceError, refusals: int) -> float:
-    least = FIRST if refusals == 1 else min(LONGEST, SECOND * 2.0 ** min(refusals - 2, 20))
-    return min(LONGEST, max(error.retry_after or 0.0, _jittered(least) if error.retry_after is None or refusals > 1 else 1.0))
+    stated, least = _stated(error), 1.0
+    if refusals > 1:
+        least = _jittered(SECOND * 2.0 ** min(refusals - 2, 20))
+    elif not stated:
+        least = _jittered(FIRST)
+    return min(LONGEST, max(stated, least))
+
+
+def _stated(error: SourceError) -> float:
+    """The pause that a refusal states, in a header or in words, in seconds; 0 when it states none."""
+    in_words = (int(number) * _UNITS[unit.lower()] for number, unit in _IN_WORDS.findall(str(error)))
+    return max([error.retry_after or 0.0, *in_words])
 
 
 def _login_pause(error: SourceError, refusals: int) -> float:
-    stated = max([error.retry_after or 0.0, *(int(n) * _UNITS[unit.lower()] for n, unit in _STATED.findall(str(error)))])
-    return min(LONGEST_LOGIN_PAUSE, _jittered(max(stated or LOGIN_PAUSE, SECOND * 2.0 ** min(refusals - 1, 20))))
+    return min(LONGEST_LOGIN_PAUSE, _jittered(max(_stated(error) or LOGIN_PAUSE, SECOND * 2.0 ** min(refusals - 1, 20))))
 
 
 def _jittered(seconds: float) -> float:

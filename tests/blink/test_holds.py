@@ -138,6 +138,16 @@ async def test_refusals_of_requests_under_way_are_one_refusal(signed_in: Client,
     assert await fetch(signed_in) == b"the bytes of a clip"
 
 
+async def test_a_refusal_under_way_that_states_more_makes_the_pause_longer(tmp_path: Path, clock: ManualClock) -> None:
+    holds = Holds(tmp_path / "home.json", clock=clock)
+    await holds.refused("the clip", Throttled("slow down"))
+    await holds.refused("the clip", Throttled("slow down, and try again in 30 minutes"))
+    await holds.refused("the clip", Throttled("slow down"))
+    hold = holds.requests()
+    assert hold is not None
+    assert (hold.seconds, hold.refusals) == (1800, 1)
+
+
 async def test_a_hold_counts_for_every_request_of_the_account(signed_in: Client, cloud: Cloud, clock: ManualClock) -> None:
     await signed_in.account_id()
     cloud.routes[CHANGED] = as_json({"message": "slow down"}, 429, Retry_After="1800")
