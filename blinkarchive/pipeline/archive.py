@@ -196,7 +196,7 @@ class Archive:
             log.exception("a fault ended the work on a source", extra={"account": source.account, "source": source.name})
             self._progress.crash(subject, error)
         if not self._ask.partial:  # of what it was not asked for, the run knows nothing
-            self._courier.judge(subject)
+            await self._courier.judge(subject)
             self._progress.succeeded(subject)
 
     async def _collect_all(self, source: Source) -> None:
@@ -501,9 +501,9 @@ class Archive:
             self._progress.ended(clip.account, clip.source, ends)
         self._postponed.clear()
 
-    def judge_sinks(self) -> None:
+    async def judge_sinks(self) -> None:
         """The run came to its end: the sinks that are open, and took what they were given, did what they should."""
         for lane in self._lanes.values():
-            self._courier.judge(Subject.sink(lane.name))
+            await self._courier.judge(Subject.sink(lane.name))
             if not (lane.closed or self._ask.partial):
                 self._progress.succeeded(Subject.sink(lane.name))

@@ -112,6 +112,8 @@ class Courier:
         #: By subject: clips that were fetched or stored, and why others were not, each for a reason of its own.
         self._done: Counter[Subject] = Counter()
         self._own_failures: defaultdict[Subject, list[str]] = defaultdict(list)
+        #: Clips for which Blink could not be reached: their own trouble, or Blink's, as the end of the subject shows.
+        self._unclear: defaultdict[Subject, list[tuple[Way, BlinkArchiveError]]] = defaultdict(list)
         #: Accounts whose server is away, or wants a person, and why: their clips are not asked for any more in this run.
         self.down: dict[str, BlinkArchiveError] = {}
 
@@ -316,6 +318,8 @@ class Courier:
         subject = Subject.account(way.clip.account, way.clip.source)
         if counts:
             self._own_failures[subject].append(str(error))
+        elif isinstance(error, Unreachable) and way.clip.account not in self.down:
+            self._unclear[subject].append((way, error))
         else:
             self._progress.failed(subject, str(error))
 
@@ -326,8 +330,19 @@ class Courier:
         else:
             self._progress.failed(Subject.sink(lane.name), str(error))
 
-    def judge(self, subject: Subject) -> None:
-        """Several clips that failed, each for a reason of its own, and not one that did not: that is the subject's trouble."""
+    async def judge(self, subject: Subject) -> None:
+        """Decide at the end of a subject whose trouble its failures are.
+
+        A clip for which Blink could not be reached, while it could for others, failed for a reason of its own. Several clips that
+        failed, each for a reason of its own, and not one that did not: that is the subject's trouble.
+        """
+        for way, error in self._unclear[subject]:
+            if subject.name in self.down or not self._done[subject]:
+                self._progress.failed(subject, str(error))
+                continue
+            for sink in [need.sink for need in way.standing.lacking if way.ends.get(need.sink) == "failed"]:
+                await self._failed(way, sink, error, counts=True)
+            self._progress.gave_up_now += way.given_up_now
         failures = self._own_failures[subject]
         if len(failures) >= _MOST_FAILURES and not self._done[subject]:
             what = f"{len(failures):,} clips were tried, and not one succeeded; the last one: {failures[-1]}"

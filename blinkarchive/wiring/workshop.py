@@ -298,7 +298,7 @@ class _Run:
                     if not lane.closed:
                         counting.create_task(self._note_unknown(lane))
             await deletions.run()
-            archive.judge_sinks()
+            await archive.judge_sinks()
         finally:
             archive.settle()
             for lane in lanes:

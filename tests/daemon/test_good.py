@@ -72,3 +72,17 @@ async def test_a_source_of_which_every_clip_fails_is_not_good(tmp_path: Path) ->
             await at.until(lambda: "account a0, cloud" in at.wrong, longest=120)
             assert at.wrong["account a0, cloud"].startswith("4 clips were tried, and not one succeeded; the last one: ")
             assert "sink nas" not in at.wrong
+
+
+@virtually
+async def test_a_clip_whose_connection_always_breaks_is_given_up_as_any_other(tmp_path: Path) -> None:
+    async with house(tmp_path, modules=0, local_clips=0) as at:
+        at.configure(sources=ONLY_CLOUD)
+        at.world.faults.add("media.drop", clip=at.account.clips[0].id, times=0)
+        async with at.served():
+            for _ in range(11):  # Blink is there: it gives another clip in each run
+                at.account.add_clip(at.account.cameras[0], size=9_000, index_first=True)
+                await at.clock.sleep(0.25 * HOUR)
+            assert "account a0, cloud" not in at.wrong
+            await at.until(lambda: "sink nas, given up" in at.wrong, longest=0.5 * HOUR)
+            assert len(at.kept()) == len(at.truth()) - 1
