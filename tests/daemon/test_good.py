@@ -51,13 +51,13 @@ async def test_a_fault_at_one_account_ends_neither_the_run_nor_the_other_account
 @virtually
 async def test_one_clip_that_fails_for_ten_ticks_makes_neither_source_nor_sink_overdue_and_is_told_once(tmp_path: Path) -> None:
     async with house(tmp_path, modules=0, local_clips=0) as at:
-        at.configure(sources='[source.cloud]\nevery = "2h"\njitter = "0s"\n', more='[alarm]\nremind_every = "1h"\n')
+        at.configure(sources='[source.cloud]\nevery = "45m"\njitter = "0s"\n', more='[alarm]\nremind_every = "1h"\n')
         at.world.faults.add("media.status", clip=at.account.clips[0].id, status=404, times=0)
         async with at.served():
-            await at.clock.sleep(17 * HOUR)
+            await at.clock.sleep(6.5 * HOUR)
             assert at.wrong == {}
-            await at.until(lambda: "sink nas, given up" in at.wrong, longest=6 * HOUR)
-            await at.clock.sleep(24 * HOUR)
+            await at.until(lambda: "sink nas, given up" in at.wrong, longest=1.5 * HOUR)
+            await at.clock.sleep(3 * HOUR)
             assert list(at.wrong) == ["sink nas, given up"]
             [alarm] = at.word.alarms["standing"]
             assert (alarm["where"], alarm["change"]) == ("sink nas, given up", "raised"), "it was told once, and never again"
