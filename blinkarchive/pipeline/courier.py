@@ -16,14 +16,13 @@ from blinkarchive.encryption import Identities
 from blinkarchive.errors import (
     ArchiveError,
     BadClip,
-    BadKey,
     BlinkArchiveError,
     ClipGone,
     CommandFailed,
-    CopyDiffers,
     Forbidden,
     ForeignHost,
     ServerTrouble,
+    SinkError,
     SourceError,
     SpoolFull,
     Unavailable,
@@ -50,7 +49,12 @@ GIVEN_UP_FOR = timedelta(days=7)
 _MOST_UNREACHABLE = 3
 _MOST_REREADS = 16
 _MOST_FAILURES = 3
-_OF_THE_CLIP = (BadClip, ClipGone, CommandFailed, Forbidden, ForeignHost, ServerTrouble, BadKey, CopyDiffers)
+_OF_THE_CLIP = (BadClip, ClipGone, CommandFailed, Forbidden, ForeignHost, ServerTrouble)
+
+
+def _is_of_the_clip(error: BlinkArchiveError) -> bool:
+    """Whether a fault is that of the clip in hand: a sink that is not away as a whole refused this clip."""
+    return isinstance(error, _OF_THE_CLIP) or (isinstance(error, SinkError) and not isinstance(error, Unavailable))
 
 
 class Way:
@@ -309,7 +313,7 @@ class Courier:
 
     def _is_its_own(self, way: Way, error: BlinkArchiveError) -> bool:
         """Whether a failure is a try of the clip: the fault is its own, and its source was asked."""
-        return isinstance(error, _OF_THE_CLIP) and way.ref.open is not no_source
+        return _is_of_the_clip(error) and way.ref.open is not no_source
 
     def _note_fetch(self, way: Way, error: BlinkArchiveError, counts: bool) -> None:
         """Whose trouble it is that a clip could not be fetched: its own, or that of its account's source."""

@@ -43,9 +43,10 @@ def _read(key: str, ref: SecretRef) -> Secret:
     return secret
 
 
-def connect(options: S3Options, secrets: dict[str, Secret], connections: int) -> Any:
+def connect(options: S3Options, secrets: dict[str, Secret], connections: int, signature: str | None = None) -> Any:
     """A client of boto3. Nothing is asked of the store. Raises `ConfigError` for what boto3 cannot make one of."""
     config = Config(
+        signature_version=signature,
         connect_timeout=SENDING,
         read_timeout=SILENCE,
         max_pool_connections=connections,

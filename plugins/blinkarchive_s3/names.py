@@ -9,6 +9,7 @@ LONGEST_NAME = 1024
 
 PROBE = ".blinkarchive-probe-s3"
 WRONG_PROBE = f"{PROBE}-wrong"
+SIZE_PROBE = f"{PROBE}-size"
 """What the probe may leave in a bucket where nothing can be deleted. They are no objects of the archive."""
 
 _MARK = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
@@ -51,4 +52,4 @@ def _why_not(key: str, folder: str) -> str:
             return reason
     if len((folder + key).encode()) > LONGEST_NAME:
         return f"with the prefix it is longer than {LONGEST_NAME} bytes"
-    return "that is how probes are called here" if key in (PROBE, WRONG_PROBE) else ""
+    return "that is how probes are called here" if key in (PROBE, WRONG_PROBE, SIZE_PROBE) else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -14,7 +13,7 @@ from blinkarchive_s3.names import PROBE, WRONG_PROBE
 from blinkarchive_s3.parts import sweep
 from blinkarchive_s3.store import Store, in_base64, own_sha256
 from blinkarchive_s3.telling import Answer
-from blinkarchive_s3.traits import Known, Support, Traits
+from blinkarchive_s3.traits import Support, Traits
 
 TEXT = b"blinkarchive looked here what this store can do; this can be deleted\n"
 SHA256 = hashlib.sha256(TEXT).hexdigest()
@@ -25,15 +24,9 @@ _UNKNOWN = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest", "Un
 """How stores call a header that they do not know; or they answer 501."""
 
 
-def probed(store: Store, known: Known) -> Traits:
-    """What the store can do: found out the first time, remembered afterwards. Raises `SinkError` when it cannot be used."""
-    traits = known.get(store.place)
-    if traits is None:
-        traits = _Probe(store).traits()
-        if remark := sweep(store):
-            traits = replace(traits, remarks=(remark,))
-        known[store.place] = traits
-    return traits
+def probed(store: Store) -> Traits:
+    """What the store can do. Raises `SinkError` when it cannot be used."""
+    return _Probe(store).traits().noting(sweep(store))
 
 
 class _Probe:

@@ -10,7 +10,7 @@ from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
-from blinkarchive import ConfigError, Content, Key, Sink, Stored
+from blinkarchive import ConfigError, Content, Key, Sink, SinkError, Stored
 from blinkarchive.threads import Steps
 from blinkarchive_s3.options import S3Options
 from blinkarchive_s3.traits import UNPROBED, Known
@@ -61,14 +61,23 @@ def _open(options: S3Options, limits: Limits | None, known: Known, probe: bool) 
         raise ConfigError('sinks of type "s3" need boto3: pip install "blinkarchive[s3]"') from error
     from blinkarchive_s3.client import connect, secrets_of
     from blinkarchive_s3.probe import probed
+    from blinkarchive_s3.proxies import changes_host, refused_size
     from blinkarchive_s3.store import Limits, Store
-    from blinkarchive_s3.telling import Teller
+    from blinkarchive_s3.telling import Teller, is_wrong_signature
 
     secrets = secrets_of(options)
     client = connect(options, secrets, connections=2 * THREADS)
     store = Store(client, options, Teller(options.bucket, tuple(secrets.values())), limits or Limits())
     try:
-        store.traits = probed(store, known) if probe else known.get(store.place, UNPROBED)
+        store.traits = known.get(store.place, UNPROBED)
+        if probe and not store.traits.probed:
+            store.traits = probed(store).noting(refused_size(options, secrets))
+            known[store.place] = store.traits
+    except SinkError as error:
+        store.close()
+        if is_wrong_signature(error) and changes_host(options, secrets):
+            raise store.teller.wrong_host() from error
+        raise
     except BaseException:
         store.close()
         raise

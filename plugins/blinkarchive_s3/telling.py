@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
@@ -19,7 +20,8 @@ from blinkarchive.secret import Secret, redact
 #: What to do, by the code of the store's error. None of these is the fault of a clip.
 _STANDING = {
     "InvalidAccessKeyId": "the store does not know this access key: mend access_key_id",
-    "SignatureDoesNotMatch": "the secret of the access key is wrong: mend secret_access_key",
+    "SignatureDoesNotMatch": "the signature is wrong. Either secret_access_key is wrong, or a proxy before the store changes the "
+    "Host header: correct the key, or let the proxy pass the header on",
     "ExpiredToken": "the session's credentials have expired: get new ones",
     "ExpiredTokenException": "the session's credentials have expired: get new ones",
     "TokenRefreshRequired": "the session's credentials have expired: get new ones",
@@ -51,6 +53,8 @@ _DAMAGED = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSH
 _OTHER_REGION = frozenset(
     {"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "Redirect"}
 )
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+RAISE_THE_LIMIT = "raise its limit for the body of a request (nginx: client_max_body_size; Apache: LimitRequestBody)"
 _NO_KEY = frozenset({"KeyTooLongError", "InvalidObjectName", "XMinioInvalidObjectName", "InvalidURI"})
 _MISSING = frozenset({"NoSuchKey", "NoSuchVersion"})
 _BROKEN = (ResponseParserError, boto.HTTPClientError, boto.IncompleteReadError, HTTPError, OSError)
@@ -95,6 +99,14 @@ class Answer:
             region=str(region),
             call=str(error.operation_name),
         )
+
+    @property
+    def leads_to(self) -> str:
+        """The host that a redirect leads to; "" when it names none. The rest of the address may hold a secret."""
+        try:
+            return urlsplit(self.headers.get("location", "")).hostname or ""
+        except ValueError:
+            return ""
 
     @property
     def has_words(self) -> bool:
@@ -150,9 +162,16 @@ class Teller:
             return SinkUnavailable(self._told(answer, "the upload is not there any more"))
         if code in _FULL or status == 507:
             return SinkFull(self._told(answer, "there is no room"))
-        if code in _OTHER_REGION or status in (301, 302, 307, 308):
+        if code in _OTHER_REGION or (answer.region and status in _REDIRECTS):
             right = f'region = "{answer.region}"' if answer.region else "the right region, or the right endpoint_url"
             return SinkUnavailable(self._told(answer, f"the bucket is in another region: write {right}"))
+        if status in _REDIRECTS:
+            there = f" to {answer.leads_to}" if answer.leads_to else ""
+            advice = (
+                f"the answer is a redirect{there}, not one of a store: a proxy or a sign-in page answers in its place, or the "
+                "address is wrong. Let requests to the store pass without a sign-in, or correct endpoint_url"
+            )
+            return SinkUnavailable(self._told(answer, advice))
         if code in _STANDING:
             return SinkUnavailable(self._told(answer, _STANDING[code]))
         if status in (400, 409) and "object lock" in answer.message.lower():
@@ -167,6 +186,8 @@ class Teller:
             return BadKey(self._told(answer, f"{key!r} is no name there"))
         if code == "EntityTooLarge":
             return SinkError(self._told(answer, f"{key} is too large for this store"))
+        if status == 413:
+            return SinkError(self._told(answer, f"{key} is too large for a proxy in front of the store: {RAISE_THE_LIMIT}"))
         if status in (401, 403):
             advice = f"the credentials may not do this: allow {_NEEDED.get(answer.call, f's3:{answer.call}')}"
             return SinkUnavailable(self._told(answer, advice))
@@ -176,6 +197,14 @@ class Teller:
         if status == 404:  # not in S3's own words: a proxy, a wrong address
             return SinkUnavailable(self._told(answer, "what answers does not know the bucket: is endpoint_url right?"))
         return SinkError(self._told(answer, "the store refuses this"))
+
+    def wrong_host(self) -> SinkUnavailable:
+        """For a store that accepts our key where the Host header is not signed, and refuses it where it is."""
+        advice = (
+            "a proxy in front of the store changes the Host header, which is signed; the access key is right. Let the proxy pass "
+            "the header on (nginx: proxy_set_header Host $http_host)"
+        )
+        return SinkUnavailable(self._say(advice, "SignatureDoesNotMatch"))
 
     def strange(self, what: str) -> SinkUnavailable:
         """For an answer that no S3 gives."""
@@ -196,6 +225,12 @@ def status_of(error: SinkError) -> int:
     """The status of the answer that an error stands for; 0 when there was none."""
     cause = error.__cause__
     return Answer.of(cause).status if isinstance(cause, boto.ClientError) else 0
+
+
+def is_wrong_signature(error: SinkError) -> bool:
+    """Whether the store refused the signature of a request."""
+    cause = error.__cause__
+    return isinstance(cause, boto.ClientError) and Answer.of(cause).code == "SignatureDoesNotMatch"
 
 
 def _quoted_after(text: str, word: str) -> str:

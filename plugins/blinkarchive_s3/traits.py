@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -26,6 +26,10 @@ class Traits:
     remarks: tuple[str, ...] = ()
     #: Whether this was found out by asking the store.
     probed: bool = True
+
+    def noting(self, remark: str) -> Traits:
+        """The same with one more remark, unless it is empty."""
+        return replace(self, remarks=(*self.remarks, remark)) if remark else self
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import pytest
 
-from blinkarchive import BadKey, Clip, ClipId, Content, Copy, Key, SinkFull, SinkName, SinkUnavailable, SourceName
+from blinkarchive import BadKey, Clip, ClipId, Content, Copy, Key, SinkError, SinkFull, SinkName, SinkUnavailable, SourceName
 from blinkarchive.clock import ManualClock
 from blinkarchive.encryption import Recipients
 from blinkarchive.errors import (
@@ -746,6 +746,21 @@ async def test_a_holder_that_is_offline_makes_nobody_give_up(house: House) -> No
     house.sinks["nas"] = nas
     await house.run(Listing())
     assert house.sinks["offsite"].clips == {film(n) for n in range(3)}
+
+
+async def test_a_clip_that_one_sink_refuses_is_a_failed_try_and_the_others_are_stored(house: House) -> None:
+    class NoLargeOnes(MemorySink):
+        async def put(self, key: Key, content: Content) -> None:
+            if content.path.read_bytes() == film(1):
+                raise SinkError("too large for a proxy in front of the store")
+            await super().put(key, content)
+
+    house.sinks["offsite"] = NoLargeOnes()
+    for tries in range(1, 4):
+        report = await house.run(Listing(*(found(n) for n in range(4))))
+        assert report.sinks[SinkName("offsite")].failed == 1
+        assert await house.state(clip(1).id, "offsite") == (State.FAILED, tries, "too large for a proxy in front of the store")
+    assert house.sinks["offsite"].clips == {film(n) for n in (0, 2, 3)}
 
 
 async def test_a_clip_that_one_sink_gave_up_is_counted_once(house: House) -> None:

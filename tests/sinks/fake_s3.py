@@ -8,7 +8,7 @@ import hashlib
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -114,6 +114,10 @@ class FakeS3:
         raw = request.rel_url.raw_path
         _, bucket, name = (unquote(part) for part in [*raw.split("/", 2), "", ""][:3])
         query = dict(request.query)
+        if "X-Amz-Signature" in query:
+            with suppress(Exception):  # a put that was announced: it got its 100, and is not sent
+                await request.read()
+            return web.Response(status=403)
         call = _call(request.method, name, query)
         self.asked.append(Asked(call, name, request.headers.copy(), query))
         fault = self._fault(call)

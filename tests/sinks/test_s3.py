@@ -504,7 +504,7 @@ ERRORS: dict[str, tuple[int, type[SinkError], str]] = {
     "TooManyRequests": (429, SinkUnavailable, "patience"),
     "AccessDenied": (403, SinkUnavailable, "allow s3:"),
     "InvalidAccessKeyId": (403, SinkUnavailable, "mend access_key_id"),
-    "SignatureDoesNotMatch": (403, SinkUnavailable, "mend secret_access_key"),
+    "SignatureDoesNotMatch": (403, SinkUnavailable, "secret_access_key is wrong, or a proxy"),
     "ExpiredToken": (400, SinkUnavailable, "have expired"),
     "InvalidToken": (400, SinkUnavailable, "mend session_token"),
     "RequestTimeTooSkewed": (403, SinkUnavailable, "clock of this machine"),
