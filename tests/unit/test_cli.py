@@ -301,6 +301,8 @@ class TestStatusAndList:
         assert first == {
             "id": "cloud:home:1",
             "key": "cloud-home-1.mp4",
+            "description": "",
+            "detections": [],
             "twin": None,
             "account": "home",
             "camera": "Front Door",
