@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -41,7 +41,8 @@ def verb(session: Session, sample: float | None, full: bool, sinks: tuple[str, .
     """Look whether every copy is where it should be, and what it was.
 
     Every sink is asked for each of its copies: is it there, of the right size, and of the right hash where the sink knows it
-    without sending the clip? With --sample or --full copies are read back too, and their hash is computed here.
+    without sending the clip? With --sample or --full copies are read back too, and their hash is computed here. The table has a
+    column for each kind of check; the log names it for each copy.
 
     A copy that is lost, or is not what was stored, counts as lacking from then on: the next run puts the clip there again, from
     another sink or from Blink. Copies that only the catalogues in a sink list, as after a lost index, are counted, and not
@@ -69,28 +70,33 @@ def verb(session: Session, sample: float | None, full: bool, sinks: tuple[str, .
         record({"sinks": {name: _as_record(one) for name, one in found.items()}})
     else:
         table(
-            ("SINK", "COPIES", "SOUND", "READ BACK", "OPENED", "LOST", "NOT LOOKED AT"),
+            ("SINK", "COPIES", "SIZE ONLY", "SINK'S HASH", "READ BACK", "OPENED", "LOST", "DAMAGED", "NOT LOOKED AT"),
             [
                 (
                     str(name),
                     f"{one.copies:,}",
-                    f"{one.sound:,}",
+                    f"{one.sized:,}",
+                    f"{one.hashed:,}",
                     f"{one.read:,}",
                     f"{one.decrypted:,}",
                     f"{len(one.lost):,}",
+                    f"{len(one.damaged):,}",
                     "all" if one.closed else f"{one.unknown:,}",
                 )
                 for name, one in found.items()
             ],
         )
         _tell(session, found)
-    if any(one.lost for one in found.values()):
+    if any(one.lost or one.damaged for one in found.values()):
         return Exit.DAMAGE
     return Exit.SOME_FAILED if any(one.unknown or one.closed or one.beyond for one in found.values()) else Exit.DONE
 
 
 def _so_far(found: Mapping[SinkName, Verified], seconds: float) -> list[str]:
-    told = [f"  {name}: {one.sound:,} sound, {one.read:,} of them read, {len(one.lost):,} lost" for name, one in found.items()]
+    told = [
+        f"  {name}: {one.sound:,} sound, {one.read:,} of them read, {len(one.lost) + len(one.damaged):,} lost or damaged"
+        for name, one in found.items()
+    ]
     return [f"Looking at copies for {length(seconds)}", *told]
 
 
@@ -98,21 +104,35 @@ def _tell(session: Session, found: Mapping[SinkName, Verified]) -> None:
     for name, one in found.items():
         for what in filter(None, (one.closed, *one.troubles[: report.MOST_TROUBLES])):
             session.say(f"  sink {name}: {printable(what.removeprefix(f'sink {name}: '))}", error=True)
-        for key in one.lost[:MOST_LOST]:
-            session.say(f"  sink {name} has lost {printable(key)}", error=True)
-        if (more := len(one.lost) - MOST_LOST) > 0:
-            session.say(f"  … and {more:,} more; --json names them all", error=True)
-    if lost := sum(len(one.lost) for one in found.values()):
-        session.say(f"{count(lost, 'copy', 'copies')} lost: blinkarchive run puts the clips there again.", error=True)
+        if one.sized:
+            session.say(
+                f"  sink {name} reports no hashes: of {count(one.sized, 'copy', 'copies')} only the size was compared. "
+                "--full reads them back",
+                error=True,
+            )
+        _name(session, f"sink {name} has lost", one.lost)
+        _name(session, f"sink {name} holds other bytes than were stored as", one.damaged)
+    if wrong := sum(len(one.lost) + len(one.damaged) for one in found.values()):
+        session.say(f"{count(wrong, 'copy', 'copies')} lost or damaged: blinkarchive run puts the clips there again.", error=True)
+
+
+def _name(session: Session, what: str, keys: Sequence[str]) -> None:
+    for key in keys[:MOST_LOST]:
+        session.say(f"  {what} {printable(key)}", error=True)
+    if (more := len(keys) - MOST_LOST) > 0:
+        session.say(f"  … and {more:,} more; --json names them all", error=True)
 
 
 def _as_record(one: Verified) -> Mapping[str, object]:
     return {
         "copies": one.copies,
         "sound": one.sound,
+        "size_only": one.sized,
+        "sink_hash": one.hashed,
         "read": one.read,
         "decrypted": one.decrypted,
         "lost": one.lost,
+        "damaged": one.damaged,
         "unknown": one.unknown,
         "unknown_to_index": one.beyond,
         "closed": one.closed,

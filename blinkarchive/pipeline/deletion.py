@@ -26,6 +26,7 @@ from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standin
 from blinkarchive.pipeline.identity import difference, listed_id
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.progress import Progress
+from blinkarchive.pipeline.proof import Depth
 
 if TYPE_CHECKING:
     from blinkarchive.index import Deletion, Index
@@ -255,7 +256,7 @@ class Deletions:
         for copy in standing.held:
             try:
                 self._progress.verified += 1
-                held = await self._lanes[copy.sink].verify(copy, self._index)
+                held = await self._lanes[copy.sink].verify(copy, self._index, Depth.READ)
             except BlinkArchiveError as error:
                 sound = False
                 self._failed(id_, f"it was not deleted at its source: its copy in sink {copy.sink} cannot be verified: {error}")

@@ -6,12 +6,12 @@ import asyncio
 import hashlib
 import json
 import logging
+import random
 import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import NamedTuple, Protocol, TypeVar
 
 from blinkarchive.clock import Clock
@@ -31,8 +31,10 @@ from blinkarchive.errors import (
 )
 from blinkarchive.interfaces import Body, Sink
 from blinkarchive.model import Content, Copy, Key, SinkName, Stored
+from blinkarchive.pipeline import proof
 from blinkarchive.pipeline.hands import LETTING_GO, Hands
 from blinkarchive.pipeline.naming import opaque_name, second_name
+from blinkarchive.pipeline.proof import Check, Depth
 from blinkarchive.pipeline.sending import Silence, UploadLimit
 from blinkarchive.pipeline.spool import Spool
 from blinkarchive.retry import retry
@@ -52,22 +54,13 @@ MOST_PARALLEL = 64
 
 _OTHER_NAMES = 4
 _STRIKES = 5
+_FIRST = 3
+_SHARE = 1 / 16
 _SILENCE = 120.0
 _CLOSING = 5.0
 _LONGEST_MARKER = 4096
 _NOT_OPENED = "not opened"
 _DEAF = "its plugin does not answer, and does not stop when it is told to"
-
-
-class Depth(Enum):
-    """How far one goes to know that a copy is there."""
-
-    LOOK = "look"
-    """It is there, of the right size, and of the right hash where the sink says it without being sent the bytes."""
-    PROVE = "prove"
-    """Its hash is right: the one that the sink computes of what it holds, else that of the bytes read back."""
-    READ = "read"
-    """Every byte is read back, whatever the sink says."""
 
 
 class Places:
@@ -181,6 +174,8 @@ class Lane:
         self._opening = opening
         self._letting_go = letting_go
         self._strikes = 0
+        #: How many copies were compared with bytes that the sink sent, in this run.
+        self._compared = 0
         #: How many contents it held before they were put.
         self.found = 0
         #: Whether its plugin did not stop when it was told to.
@@ -335,11 +330,9 @@ class Lane:
     async def _marker(self) -> _Marker | None:
         text = b""
         try:
-            async with self._sink.open(MARKER) as chunks:
+            async with proof.opened(self._sink, MARKER, _LONGEST_MARKER) as chunks:
                 async for chunk in chunks:
                     text += chunk
-                    if len(text) > _LONGEST_MARKER:
-                        break
         except NotFound:
             return None
         try:
@@ -361,7 +354,7 @@ class Lane:
 
         try:
             stored = await retry(once, clock=self._clock)
-        except (Unavailable, PluginError) as error:
+        except (Unavailable, PluginError, CopyDiffers) as error:
             self._strike(error)
             raise
         self._strikes = 0
@@ -390,7 +383,7 @@ class Lane:
                 await self._sink.put(name, content)
             except AlreadyThere:
                 # An earlier attempt got through, or something else has this name: the bytes tell.
-                if not await self._holds(name, content.size, content.sha256, silence):
+                if not await self._proven(name, content, silence):
                     log.warning("the name is taken by other bytes; both are kept", extra={"sink": self.name, "key": name})
                     continue
                 found()
@@ -399,11 +392,37 @@ class Lane:
             except CopyDiffers:  # it has seen that itself
                 await self._require_intact(content)
                 raise
-            if await self._holds(name, content.size, content.sha256, silence):
+            if result := await self._proven(name, content, silence):
                 return name
             await self._require_intact(content)
+            if result is Check.DAMAGED:
+                await proof.set_aside(self._sink, name, content.path.parent, silence.progress)
             raise CopyDiffers(f"sink {self.name}: it took {name}, but what it holds there is not what it was given")
         raise CopyDiffers(f"sink {self.name}: {key} and {_OTHER_NAMES} other names for it are taken by other bytes")
+
+    async def _proven(self, key: Key, content: Content, silence: Silence) -> Check:
+        """Check what the sink holds. The first copies of a run, and some at random after them, are compared with bytes that the
+        sink sends: a hash that it reports may be an echo of ours.
+        """
+        found = await self._check(key, content.size, content.sha256, silence)
+        if found is Check.HASH and (self._compared < _FIRST or random.random() < _SHARE):  # noqa: S311  # no secret
+            if not await proof.gives_a_part(self._sink, key, content):
+                await self._require_intact(content)
+                raise self._distrusted(f"it reports the right hash of {key}, but the bytes that it sends are others")
+            self._compared += 1
+        return found
+
+    async def _check(self, key: Key, size: int, sha256: str, silence: Silence, depth: Depth = Depth.PROVE) -> Check:
+        """Compare what the sink holds with a size and a hash."""
+        try:
+            return await proof.check(self._sink, self.name, key, size, sha256, depth, silence.progress)
+        except proof.WrongReport as error:
+            raise self._distrusted(str(error)) from error
+
+    def _distrusted(self, why: str) -> SinkClosed:
+        """Close the sink, because its reports are worth nothing."""
+        self.close(f"sink {self.name}: {why}. Nothing more is stored there in this run; check the storage or its plugin")
+        return SinkClosed(self.closed)
 
     async def _require_intact(self, content: Content) -> None:
         """Raise `ArchiveError` when a copy differs because the file does."""
@@ -438,16 +457,16 @@ class Lane:
                 self._deaf = True
                 self.close(f"sink {self.name}: {_DEAF}")
 
-    async def verify(self, copy: Copy, memory: SinkMemory, depth: Depth = Depth.PROVE) -> bool:
-        """Whether the sink holds the copy at this moment, as far as `depth` goes.
+    async def verify(self, copy: Copy, memory: SinkMemory, depth: Depth = Depth.PROVE) -> Check:
+        """Whether the sink holds the copy at this moment, as far as `depth` goes, and how that was checked.
 
-        False means that it certainly does not: what is there is of other bytes, or nothing is, and the marker says that this is
-        still the right place. Whatever else there is to say is raised, and means "unknown": `SinkError` or `PluginError`.
+        A false result is certain: what is there is of other bytes, or nothing is, and the marker says that this is still the
+        right place. Whatever else there is to say is raised, and means "unknown": `SinkError` or `PluginError`.
         """
         if self.closed:
             raise SinkClosed(self.closed)
         try:
-            held = await self._in_time(lambda silence: self._holds(copy.key, copy.size, copy.sha256, silence, depth), copy.size)
+            held = await self._in_time(lambda silence: self._check(copy.key, copy.size, copy.sha256, silence, depth), copy.size)
             known = None if held else (await memory.sink_ids()).get(self.name)
             found = None if held else await self._in_time(lambda _: self._marker())
         except (Unavailable, PluginError) as error:
@@ -458,27 +477,6 @@ class Lane:
             raise SinkUnavailable(f"sink {self.name}: {self.closed}")
         self._strikes = 0
         return held
-
-    async def _holds(self, key: Key, size: int, sha256: str, silence: Silence, depth: Depth = Depth.PROVE) -> bool:
-        """Whether the stored bytes are those of this size and hash."""
-        stored = await self._sink.stat(key)
-        if stored is None:
-            return False
-        if not isinstance(stored, Stored):
-            raise PluginError(f"sink {self.name}: stat gave {type(stored).__name__} in place of Stored or None")
-        if stored.size != size:
-            return False
-        found = None if depth is Depth.READ else stored.sha256
-        if found is None and depth is Depth.LOOK:
-            return True
-        if found is None:
-            reading = hashlib.sha256()
-            async with self._sink.open(key) as chunks:
-                async for chunk in chunks:
-                    silence.progress()
-                    reading.update(chunk)
-            found = reading.hexdigest()
-        return found == sha256
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -502,21 +500,13 @@ class Lane:
 
     @asynccontextmanager
     async def read(self, key: Key, size: int) -> AsyncIterator[Body]:
-        """The bytes the sink holds. What goes wrong with whoever reads them is no fault of the sink's."""
+        """The bytes the sink holds, at most `size` and one more. The sink is not blamed for faults of the reader."""
         async with Hands(letting_go=self._letting_go) as hands:
-            chunks = await self._ask(hands, lambda: hands.enter(self._reading(key)), Silence(_SILENCE))
+            opening = proof.opened(self._sink, key, size + 1)
+            chunks = await self._ask(hands, lambda: hands.enter(opening), Silence(_SILENCE))
             async with aclosing(self._pieces(hands, chunks)) as pieces:
                 yield Body(length=size, type="video/mp4", chunks=pieces)
             await self._ask(hands, hands.leave, Silence(_CLOSING))
-
-    @asynccontextmanager
-    async def _reading(self, key: Key) -> AsyncIterator[AsyncIterator[bytes]]:
-        async with self._sink.open(key) as chunks:
-            try:
-                yield chunks
-            finally:
-                if isinstance(chunks, AsyncGenerator):  # it may not have been read to its end
-                    await chunks.aclose()
 
     async def _pieces(self, hands: Hands, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """The chunks, as long as none of them is waited for too long."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -11,26 +12,35 @@ from typing import TYPE_CHECKING
 from blinkarchive.encryption import Identities
 from blinkarchive.errors import BlinkArchiveError, CopyDiffers
 from blinkarchive.model import Copy, Standing
-from blinkarchive.pipeline.lane import Depth, Lane
+from blinkarchive.pipeline.lane import Lane
+from blinkarchive.pipeline.proof import Check, Depth
 from blinkarchive.pipeline.way_back import clip_of, side_by_side
 
 if TYPE_CHECKING:
     from blinkarchive.index import Index
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 8
 
 
 @dataclass(slots=True)
 class Verified:
-    """How the copies of one sink are, of those looked at so far. `sound + lost + unknown` is the number of `copies`."""
+    """How the copies of one sink are, of those looked at so far. `sound + lost + damaged + unknown` is the number of
+    `copies`."""
 
     copies: int = 0
     sound: int = 0
-    #: Of the sound ones, those of which every byte was read back, and those that were decrypted.
+    #: Of the sound ones: only the size was compared; the sink reported the right hash; every byte was read back.
+    sized: int = 0
+    hashed: int = 0
     read: int = 0
+    #: Of those that were read, how many were decrypted.
     decrypted: int = 0
-    #: Keys that are not there, or hold something else. The index knows it from now on: the next run puts the clips there again.
+    #: Keys that are not there. The index knows it from now on: the next run puts the clips there again.
     lost: list[str] = field(default_factory=list)
+    #: Keys that hold other bytes than were stored. The index knows it too; the next run moves them aside.
+    damaged: list[str] = field(default_factory=list)
     #: Copies that could not be looked at.
     unknown: int = 0
     #: Copies that its catalogues list and the index does not know, and such catalogues that could not be read: not looked at.
@@ -82,17 +92,21 @@ class Verifying:
         try:
             held = await self._lane.verify(copy, self._index, Depth.READ if read and not decrypt else Depth.LOOK)
             if held and decrypt:
-                held = await self._opens(copy)
+                held = Check.READ if await self._opens(copy) else Check.DAMAGED
         except BlinkArchiveError as error:
             self.found.unknown += 1
             self.found.trouble(str(error))
             return
+        log.info("checked", extra={"clip": copy.clip, "sink": copy.sink, "key": copy.key, "result": held.value})
         if held:
             self.found.sound += 1
-            self.found.read += read
+            self.found.sized += held is Check.SIZE
+            self.found.hashed += held is Check.HASH
+            self.found.read += held is Check.READ
             return
-        self.found.lost.append(copy.key)
-        what = f"{copy.key} was not there, or was not what had been stored, when it was verified"
+        absent = held is Check.ABSENT
+        (self.found.lost if absent else self.found.damaged).append(copy.key)
+        what = f"{copy.key} {'is not there' if absent else 'holds other bytes than were stored'}, verify reported"
         await self._index.lost(copy.clip, copy.sink, what)
 
     async def _opens(self, copy: Copy) -> bool:

@@ -93,6 +93,8 @@ async def _proven(chunks: AsyncIterator[bytes], copy: Copy) -> AsyncIterator[byt
             yield last
         reading.update(chunk)
         size += len(chunk)
+        if size > copy.size:
+            break
         last = chunk
     if (size, reading.hexdigest()) != (copy.size, copy.sha256):
         raise CopyDiffers(f"sink {copy.sink}: what it holds as {copy.key} is not what was stored there")

@@ -25,6 +25,7 @@ from blinkarchive.clock import ManualClock
 from blinkarchive.errors import ArchiveError, PluginError, SinkClosed
 from blinkarchive.pipeline.lane import MARKER, Lane, Places
 from blinkarchive.pipeline.naming import second_name
+from blinkarchive.pipeline.proof import Depth
 from blinkarchive.pipeline.spool import Spool
 from tests.pipeline.fakes import MemorySink, film
 
@@ -224,6 +225,136 @@ class FlipsAByteAndTellsNoHash(FlipsAByte):
 async def test_a_sink_that_says_ok_is_not_believed(liar: type[MemorySink], content: Content) -> None:
     with pytest.raises(CopyDiffers):
         await lane(liar()).store(KEY, content)
+
+
+# --- proof by bytes
+
+
+class Echo(MemorySink):
+    """Keeps the marker only. Of all else it repeats what it was given, and sends nothing, or zeros."""
+
+    sends = b""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: dict[Key, Stored] = {}
+
+    async def put(self, key: Key, content: Content) -> None:
+        await super().put(key, content)
+        if key != MARKER:
+            self.given[key] = Stored(key=key, size=content.size, sha256=content.sha256)
+            self.objects[key] = self.sends * content.size
+
+    async def stat(self, key: Key) -> Stored | None:
+        return self.given.get(key) or await super().stat(key)
+
+
+class EchoOfZeros(Echo):
+    sends = b"\0"
+
+
+@pytest.mark.parametrize("kind", [Echo, EchoOfZeros])
+async def test_a_hash_that_only_repeats_ours_proves_nothing_and_closes_the_sink(kind: type[Echo], content: Content) -> None:
+    sink = kind()
+    way = lane(sink)
+    with pytest.raises(SinkClosed, match=r"reports the right hash of .*, but the bytes that it sends are others"):
+        await way.store(KEY, content)
+    assert way.closed
+    assert len(sink.puts) == 1
+
+
+class WrongHash(MemorySink):
+    async def stat(self, key: Key) -> Stored | None:
+        stored = await super().stat(key)
+        return stored and Stored(key=key, size=stored.size, sha256="0" * 64)
+
+
+class WrongSize(MemorySink):
+    async def stat(self, key: Key) -> Stored | None:
+        stored = await super().stat(key)
+        return stored and Stored(key=key, size=stored.size + 1, sha256=stored.sha256)
+
+
+@pytest.mark.parametrize("kind", [WrongHash, WrongSize])
+async def test_a_sink_with_a_wrong_report_of_right_bytes_is_closed_and_does_not_grow(
+    kind: type[MemorySink], content: Content
+) -> None:
+    sink = kind()
+    for _ in range(2):
+        way = lane(sink)
+        with pytest.raises(SinkClosed, match="the bytes that it holds are right"):
+            await way.store(KEY, content)
+        assert way.closed
+    assert list(sink.objects) == [KEY]
+
+
+async def test_a_sink_that_damages_all_is_closed_and_what_it_damaged_gives_up_its_name(content: Content) -> None:
+    sink = FlipsAByte()
+    way = lane(sink)
+    for number in range(5):
+        assert way.is_open
+        with pytest.raises(CopyDiffers):
+            await way.store(Key(f"{number}.mp4"), content)
+    assert not way.is_open
+    assert len(sink.puts) < 100
+
+
+async def test_a_put_that_damages_once_leaves_the_good_copy_under_the_name(content: Content) -> None:
+    class Once(MemorySink):
+        async def put(self, key: Key, content: Content) -> None:
+            await super().put(key, content)
+            if len(self.puts) == 1:
+                self.objects[key] = bytes([self.objects[key][0] ^ 1]) + self.objects[key][1:]
+
+    sink = Once()
+    assert await lane(sink).store(KEY, content) == KEY
+    assert sink.objects.pop(KEY) == film(1)
+    [aside] = sink.objects
+    assert aside.startswith("quarantine/porch/2026/")
+
+
+class Endless(MemorySink):
+    """Sends without end, whatever it holds."""
+
+    def __init__(self, *, hashes: bool) -> None:
+        super().__init__()
+        self.hashes = hashes
+        self.sent = 0
+
+    async def stat(self, key: Key) -> Stored | None:
+        stored = await super().stat(key)
+        return stored and Stored(key=key, size=stored.size, sha256=stored.sha256 if self.hashes else None)
+
+    @asynccontextmanager
+    async def open(self, key: Key, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield self.objects[key][start:]
+            while True:
+                self.sent += 64
+                assert self.sent < 10_000, "nobody stops reading"
+                await asyncio.sleep(0)
+                yield bytes(64)
+
+        yield chunks()
+
+
+@pytest.mark.parametrize("hashes", [True, False])
+async def test_a_sink_that_sends_without_end_is_read_to_one_byte_more_than_the_size(hashes: bool, content: Content) -> None:
+    sink = Endless(hashes=hashes)
+    way = lane(sink)
+    if hashes:  # the range that is compared has an end
+        assert await way.store(KEY, content) == KEY
+    else:
+        sink.objects[KEY] = film(1)
+    sink.sent = 0
+    async with way.read(KEY, len(film(1))) as body:
+        assert len(b"".join([chunk async for chunk in body.chunks])) == len(film(1)) + 1
+    memory = Memory()
+    memory.ids[NAS] = "one"
+    sink.objects[MARKER] = b'{"blinkarchive sink": "one"}'
+    with pytest.raises(SinkUnavailable):  # its marker has no end either
+        await way.verify(copy_of(film(1)), memory, Depth.READ)
+    assert sink.sent < 5_000
 
 
 # --- plugins that misbehave

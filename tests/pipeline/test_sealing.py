@@ -531,6 +531,7 @@ async def test_what_was_encrypted_of_a_clip_that_nobody_has_any_more_goes(both: 
 async def test_no_clip_is_ever_read_back_from_a_vault(both: Sealed) -> None:
     both.nas.error = SinkUnavailable("off")
     await both.run(1, 2)
+    both.away.opens.clear()  # the proof of what was put: in the run that put it, and never again
     for path in both.house.spooled:
         path.unlink()
     both.nas.error = None

@@ -16,7 +16,8 @@ from blinkarchive.encryption import Identities, Recipients
 from blinkarchive.errors import CannotDecrypt, CopyDiffers, NoIdentity, SinkUnavailable
 from blinkarchive.index import Index
 from blinkarchive.model import Clip, Copy, Key, Plain, SinkName, Standing, Stored
-from blinkarchive.pipeline.lane import MARKER, Depth, Lane
+from blinkarchive.pipeline.lane import MARKER, Lane
+from blinkarchive.pipeline.proof import Depth
 from blinkarchive.pipeline.restoring import Restored, Restoring
 from blinkarchive.pipeline.verifying import Verifying
 from blinkarchive.pipeline.way_back import clip_of
@@ -289,7 +290,7 @@ async def test_a_copy_that_is_lost_counts_as_lacking_from_then_on(tmp_path: Path
         looking = Verifying(lane(NAS, nas), index, share=0, folder=tmp_path)
         await looking.look(index.clips([NAS]))
         assert (looking.found.copies, looking.found.sound, looking.found.unknown) == (3, 1, 0)
-        assert set(looking.found.lost) == {name(clip(1)), name(clip(2))}
+        assert (looking.found.lost, looking.found.damaged) == ([name(clip(1))], [name(clip(2))])
         assert [one.clip.id for one in await index.pending([NAS])] == [clip(1).id, clip(2).id]
 
 
@@ -309,10 +310,10 @@ async def test_only_what_is_to_be_read_back_is_read_back(tmp_path: Path) -> None
         nas.objects[name(clip(1))] = bytes(turned)
         quick = Verifying(lane(NAS, nas), index, share=0, folder=tmp_path)
         await quick.look(index.clips([NAS]))
-        assert (quick.found.sound, quick.found.read, nas.read) == (2, 0, [])
+        assert (quick.found.sound, quick.found.sized, quick.found.read, nas.read) == (2, 2, 0, [])
         full = Verifying(lane(NAS, nas), index, share=1, folder=tmp_path)
         await full.look(index.clips([NAS]))
-        assert (full.found.sound, full.found.read, full.found.lost) == (1, 1, [name(clip(1))])
+        assert (full.found.sound, full.found.read, full.found.damaged) == (1, 1, [name(clip(1))])
 
 
 async def test_a_full_look_does_not_believe_the_sinks_word_for_its_hash(tmp_path: Path) -> None:
@@ -331,7 +332,7 @@ async def test_a_full_look_does_not_believe_the_sinks_word_for_its_hash(tmp_path
         assert await lane(NAS, nas).verify(plain_copy(clip(1), NAS, film(1)), index, Depth.PROVE)
         looking = Verifying(lane(NAS, nas), index, share=1, folder=tmp_path)
         await looking.look(index.clips([NAS]))
-        assert looking.found.lost == [name(clip(1))]
+        assert looking.found.damaged == [name(clip(1))]
 
 
 async def test_a_sample_is_that_share(tmp_path: Path) -> None:
@@ -340,7 +341,7 @@ async def test_a_sample_is_that_share(tmp_path: Path) -> None:
         chances = iter([0.1, 0.9, 0.24, 0.25, 0.5, 0.0, 0.99, 0.2])
         looking = Verifying(lane(NAS, nas), index, share=0.25, folder=tmp_path, chance=lambda: next(chances))
         await looking.look(index.clips([NAS]))
-        assert (looking.found.sound, looking.found.read) == (8, 4)
+        assert (looking.found.sound, looking.found.hashed, looking.found.read) == (8, 4, 4)
 
 
 async def test_from_a_sink_that_is_away_or_another_one_nothing_is_concluded(tmp_path: Path) -> None:
@@ -383,4 +384,4 @@ async def test_an_encrypted_copy_is_opened_and_one_that_is_for_others_is_not_los
         away.objects[sealed] = away.objects[sealed][:-1] + b"?"
         again = Verifying(lane(AWAY, away), index, share=1, identities=identities, folder=tmp_path)
         await again.look(index.clips([AWAY]))
-        assert again.found.lost == [sealed]
+        assert again.found.damaged == [sealed]
