@@ -109,7 +109,7 @@ async def test_wrong_credentials_are_told_without_being_shown_and_hold_up_no_oth
         ran = await house("-vv", "run", "--json")
         report = json.loads(ran.out)
         assert (ran.code, report["sinks"]["nas"]["stored"]) == (3, 3)
-        assert "mend secret_access_key" in ran.out
+        assert "Either secret_access_key is wrong, or a proxy" in ran.out
         assert "canary" not in ran.out + ran.err
 
 

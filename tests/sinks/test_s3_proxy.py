@@ -39,12 +39,13 @@ async def refusal(options: S3Options) -> str:
 
 
 async def test_a_proxy_that_passes_on_all_as_it_is_is_no_trouble(
-    options: S3Options, proxy: Proxy, make_content: MakeContent
+    seaweed: Seaweed, options: S3Options, proxy: Proxy, make_content: MakeContent
 ) -> None:
     async with open_s3(options, known={}) as sink:
         assert isinstance(sink, S3Sink)
         assert sink.notes == ()
         assert proxy.passed < USUAL_SIZE / 8, "the size is announced alone"
+        assert not seaweed.client().list_objects_v2(Bucket=options.bucket, Prefix=options.prefix)["KeyCount"], "nothing is left"
         await sink.put(KEY, make_content(3 * MB))
         assert [stored.key async for stored in sink.list()] == [KEY]
 
