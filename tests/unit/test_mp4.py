@@ -25,7 +25,19 @@ def check(data: bytes, *, proven: bool = True) -> None:
     mp4.check(lambda at, length: data[at : at + length], len(data), size_is_proven=proven)
 
 
-@pytest.mark.parametrize("whole", [INDEX_FIRST, INDEX_LAST, FTYP + box(b"mdat", b"x" * 9, long=True) + MOOV])
+LONG_INDEX = box(b"moov", box(b"mvhd", b"\0" * 100) + box(b"trak", b"\0" * 60, long=True), long=True)
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        INDEX_FIRST,
+        INDEX_LAST,
+        FTYP + box(b"mdat", b"x" * 9, long=True) + MOOV,
+        FTYP + LONG_INDEX + MDAT,
+        FTYP + MDAT + LONG_INDEX,
+    ],
+)
 def test_a_whole_file_passes(whole: bytes) -> None:
     check(whole)
 
@@ -71,6 +83,37 @@ def test_a_box_to_the_end_is_believed_only_when_the_size_is_proven() -> None:
 def test_a_box_smaller_than_its_own_head_is_refused_and_does_not_loop(size: int) -> None:
     with pytest.raises(BadClip, match="damaged"):
         check(FTYP + struct.pack(">I4s", size, b"free") + MOOV + MDAT)
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        box(b"ftyp") + box(b"moov", box(b"trak")) + box(b"mdat"),
+        FTYP + MOOV + box(b"mdat"),
+        FTYP + MOOV + box(b"mdat", long=True),
+        FTYP + box(b"moov", box(b"mvhd", b"\0" * 100) + box(b"trak")) + MDAT,
+        FTYP + box(b"moov", box(b"mvhd") + box(b"trak", b"\0" * 60)) + MDAT,
+        FTYP + box(b"moov", box(b"trak", b"\0" * 60)) + MDAT,
+    ],
+    ids=["40 bytes", "no pictures", "no pictures in a long box", "an empty track", "an empty header", "no header"],
+)
+def test_boxes_with_nothing_in_them_are_no_film(empty: bytes) -> None:
+    with pytest.raises(BadClip):
+        check(empty)
+
+
+@pytest.mark.parametrize("many", [box(b"free") * 200_000, box(b"moov", box(b"free") * 200_000)], ids=["outside", "in the index"])
+def test_a_file_of_nothing_but_boxes_is_left_early(many: bytes) -> None:
+    data, reads = FTYP + many + MOOV + MDAT, 0
+
+    def read(at: int, length: int) -> bytes:
+        nonlocal reads
+        reads += 1
+        return data[at : at + length]
+
+    with pytest.raises(BadClip, match="more than"):
+        mp4.check(read, len(data))
+    assert reads <= 100_001
 
 
 def test_an_index_without_a_track_is_refused() -> None:
