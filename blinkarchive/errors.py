@@ -37,6 +37,7 @@ BlinkArchiveError
 │   ├── ModuleAway              a sync module is left alone for the rest of a run: no fault of the clip in hand
 │   ├── ServerTrouble           5xx, or an answer that is not the one promised (Transient)
 │   ├── BadClip                 bytes came, but they are not a whole MP4 (Transient)
+│   ├── DamagedClip             the same bytes came twice, and they are not a whole MP4: Blink has no better ones
 │   └── ListingIncomplete       a listing ended early: nothing may be concluded from what is absent
 └── SinkError                   what a sink said
     ├── SinkUnavailable         offline, unmounted, unreachable (Unavailable, Transient)
@@ -229,6 +230,10 @@ class ServerTrouble(SourceError, Transient):
 
 class BadClip(SourceError, Transient):
     """What came is not a whole clip."""
+
+
+class DamagedClip(SourceError):
+    """The same bytes came twice, and they are not a whole clip: Blink has no better ones."""
 
 
 class ListingIncomplete(SourceError):

@@ -104,6 +104,21 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedCopy:
+    """What a sink holds of a clip that Blink itself has only damaged. It never counts as a copy of the clip."""
+
+    clip: ClipId
+    sink: SinkName
+    key: Key
+    #: Of the bytes that came, in bytes and as 64 lower-case hex digits; what the sink holds may be encrypted.
+    size: int
+    sha256: str
+    #: What is wrong with it.
+    reason: str
+    stored_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """What a sink says of one object it holds."""
 

@@ -30,6 +30,9 @@ T = TypeVar("T")
 LARGEST_ANSWER = 32 * 1024 * 1024
 """The longest JSON answer that is read, in bytes. A full page of clips is a few hundred thousand."""
 
+DECODED = ("identity", "gzip", "x-gzip", "deflate")
+"""The encodings of a clip that are decoded. None is wanted, and a server or a proxy on the way may use one all the same."""
+
 READ_BUFFER = 64 * 1024
 """How much of a body may wait to be taken, in bytes; the transport is stopped at twice of it.
 
@@ -200,10 +203,12 @@ class Http:
         # What is not read to its end cannot be followed by another request: leaving early closes the connection.
         async with AsyncExitStack() as stack:
             response, body = await self._begin(request, stack)
-            if response.status == 200 and response.headers.get("Content-Encoding", "identity").lower() != "identity":
-                raise BadClip(f"{request.what}: it came packed, though it was asked for plain", status=response.status)
+            encoding = response.headers.get("Content-Encoding", "identity").lower()
+            if response.status == 200 and encoding not in DECODED:
+                raise BadClip(f"{request.what}: it came in the encoding {encoding!r}, though none was wanted", status=200)
+            length = response.content_length if encoding == "identity" else None  # it is that of the encoded bytes
             chunks = await stack.enter_async_context(aclosing(self._chunks(response, request.what)))
-            yield Incoming(request=request, answer=_answer(response, body), length=response.content_length, chunks=chunks)
+            yield Incoming(request=request, answer=_answer(response, body), length=length, chunks=chunks)
 
     async def _begin(self, request: Request, stack: AsyncExitStack) -> tuple[aiohttp.ClientResponse, bytes]:
         """The head of an answer, and its body when it is a failure."""

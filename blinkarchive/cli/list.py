@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,10 +13,13 @@ from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.moments import Moment, When, between
 from blinkarchive.cli.report import clip_line
 from blinkarchive.cli.session import Session, Verb
-from blinkarchive.cli.words import count, data, iso, moment, printable, record
+from blinkarchive.cli.words import count, data, iso, moment, printable, record, size
 from blinkarchive.errors import NothingArchived
 from blinkarchive.index.facts import Deletion
-from blinkarchive.model import Clip, ClipId, Copy, Standing
+from blinkarchive.model import Clip, ClipId, Copy, DamagedCopy, Standing
+
+if TYPE_CHECKING:
+    from blinkarchive.index import Index
 
 PAGE = 500
 
@@ -25,8 +29,13 @@ PAGE = 500
 @click.option("--until", type=When(), help="Only clips recorded before this moment; a date means its beginning.")
 @click.option("--camera", "cameras", multiple=True, metavar="NAME", help="Only this camera, by name; repeatable.")
 @click.option("--deleted", is_flag=True, help="Only clips that were deleted at their source, or are to be, and how that went.")
+@click.option(
+    "--damaged", is_flag=True, help="Only what is kept of clips that Blink has only damaged, and what is wrong with it."
+)
 @click.pass_obj
-def verb(session: Session, since: Moment | None, until: Moment | None, cameras: tuple[str, ...], deleted: bool) -> Exit:
+def verb(
+    session: Session, since: Moment | None, until: Moment | None, cameras: tuple[str, ...], deleted: bool, damaged: bool
+) -> Exit:
     """List the archived clips and their copies, oldest first.
 
     A clip with a twin is the same recording as another one: the cloud keeps it, and so does a stick.
@@ -35,8 +44,12 @@ def verb(session: Session, since: Moment | None, until: Moment | None, cameras: 
     detections (the cloud's analysis of the video; "" and [] without one), size, sha256, twin (its id, or null), and copies: a
     list of sink, key, size, sha256, stored_at, encrypted (size and sha256 are then of what the sink holds). Clips that no sink
     holds yet are listed without copies. With --deleted an object is a deletion: id, account, camera, network, source,
-    recorded_at, asked_at, tries, accepted, outcome, confirmed_at, and the copies that were verified before.
+    recorded_at, asked_at, tries, accepted, outcome, confirmed_at, and the copies that were verified before. With --damaged an
+    object is what a sink keeps of a damaged clip: id, account, camera, network, source, recorded_at, sink, key, size, sha256 (of
+    what Blink gave), reason, stored_at.
     """
+    if deleted and damaged:
+        raise click.UsageError("--deleted and --damaged are two different lists: name one")
     from blinkarchive import wiring
 
     config = session.load()
@@ -50,6 +63,13 @@ def verb(session: Session, since: Moment | None, until: Moment | None, cameras: 
                     if _is_asked_for(deletion.clip, first, last, cameras):
                         listed += 1
                         if not (record(as_deletion(deletion)) if session.json else data(deletion_line(deletion))):
+                            return None
+                return listed
+            if damaged:
+                for clip, copy in await _damaged(index):
+                    if _is_asked_for(clip, first, last, cameras):
+                        listed += 1
+                        if not (record(as_damaged(clip, copy)) if session.json else data(damaged_line(clip, copy))):
                             return None
                 return listed
             async for page in _pages(index.clips(tuple(config.sinks), cameras=cameras, since=first, until=last)):
@@ -105,6 +125,37 @@ def as_record(standing: Standing, twin: ClipId | None) -> Mapping[str, object]:
         "sha256": held[0].clip_sha256 if held else None,
         "twin": twin,
         "copies": _copies(held),
+    }
+
+
+async def _damaged(index: Index) -> list[tuple[Clip, DamagedCopy]]:
+    """What is kept of damaged clips, each with its clip."""
+    copies = await index.damaged()
+    clips = await index.known([copy.clip for copy in copies])
+    return [(clips[copy.clip], copy) for copy in copies]
+
+
+def damaged_line(clip: Clip, copy: DamagedCopy) -> str:
+    """What is kept of a damaged clip, for a person."""
+    where = f"{copy.sink}: {printable(copy.key)} ({size(copy.size)})"
+    return f"{moment(clip.recorded_at)}  {printable(clip.camera):<20}  {where}: {printable(copy.reason)}"
+
+
+def as_damaged(clip: Clip, copy: DamagedCopy) -> Mapping[str, object]:
+    """What is kept of a damaged clip, for programs."""
+    return {
+        "id": clip.id,
+        "account": clip.account,
+        "camera": clip.camera,
+        "network": clip.network,
+        "source": clip.source.value,
+        "recorded_at": iso(clip.recorded_at),
+        "sink": copy.sink,
+        "key": copy.key,
+        "size": copy.size,
+        "sha256": copy.sha256,
+        "reason": copy.reason,
+        "stored_at": iso(copy.stored_at),
     }
 
 

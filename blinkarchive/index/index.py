@@ -28,7 +28,7 @@ from blinkarchive.index.facts import (
     Unknown,
 )
 from blinkarchive.interfaces import Part, Unreadable
-from blinkarchive.model import Clip, ClipId, Copy, Key, RunReport, SinkName, SourceName, Standing, State, Subject
+from blinkarchive.model import Clip, ClipId, Copy, DamagedCopy, Key, RunReport, SinkName, SourceName, Standing, State, Subject
 from blinkarchive.secret import Secret
 
 if TYPE_CHECKING:
@@ -319,12 +319,21 @@ class Index:
         """The sink holds the clip: that was proved. Doing it again changes nothing, unless the copy is another one now."""
         await self._make(copy)
 
-    async def failed(self, clip: ClipId, sink: SinkName, reason: str, *, counts: bool) -> State:
-        """A try failed. The tenth that counts (was the clip's own fault) makes the sink give it up. Returns the state.
+    async def failed(self, clip: ClipId, sink: SinkName, reason: str, *, counts: bool, final: bool = False) -> State:
+        """A try failed. The tenth that counts (was the clip's own fault), or a `final` one, makes the sink give it up.
 
+        Returns the state.
         A copy that is stored or excluded stays so. `tried_at` is the time of the last try that counted.
         """
-        return await self._change(self._sql.failed, clip, sink, reason, counts=counts)
+        return await self._change(self._sql.failed, clip, sink, reason, counts=counts, final=final)
+
+    async def keep_damaged(self, copy: DamagedCopy) -> None:
+        """A sink holds what came of a clip that Blink has only damaged. It does not count as the clip."""
+        await self._change(self._sql.keep_damaged, copy)
+
+    async def damaged(self, clip: ClipId | None = None) -> list[DamagedCopy]:
+        """What the sinks hold of a clip that Blink has only damaged; without one, of all such clips, oldest recording first."""
+        return await self._ask(self._sql.damaged, clip)
 
     async def lost(self, clip: ClipId, sink: SinkName, reason: str) -> None:
         """The sink does not hold the clip any more (or it should be put there after all): it lacks it as one never tried."""

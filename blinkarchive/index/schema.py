@@ -220,6 +220,20 @@ OPEN = deletion.c.confirmed_at.is_(None)
 
 sa.Index("deletion_open", deletion.c.clip, sqlite_where=OPEN)
 
+damaged = sa.Table(
+    "damaged",
+    metadata,
+    # What a sink holds of a clip that Blink itself has only damaged. It never counts as a copy.
+    sa.Column("clip", sa.ForeignKey("clip.n"), primary_key=True, autoincrement=False),
+    sa.Column("sink", sa.ForeignKey("sink.n"), primary_key=True, autoincrement=False),
+    # Of the bytes that came, not of what the sink holds where that is encrypted.
+    sa.Column("sha256", sa.Text, primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("stored_at", Moment, nullable=False),
+)
+
 unreadable = sa.Table(
     "unreadable",
     metadata,

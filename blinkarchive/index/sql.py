@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from blinkarchive.clock import Clock
 from blinkarchive.errors import ArchiveError, IndexUnusable
-from blinkarchive.index import dismissals, history
+from blinkarchive.index import damaged, dismissals, history
 from blinkarchive.index.facts import (
     CLOCKS_APART,
     STUBBORN,
@@ -56,6 +56,7 @@ from blinkarchive.model import (
     Clip,
     ClipId,
     Copy,
+    DamagedCopy,
     Key,
     Need,
     Plain,
@@ -112,11 +113,11 @@ _PENDING: sa.ColumnElement[str] = sa.literal_column(f"'{State.PENDING.value}'")
 _SINKS: sa.BindParameter[Sequence[int]] = sa.bindparam("sinks", expanding=True)
 
 
-def after_failure(state: State, tries: int, *, counts: bool) -> tuple[State, int]:
+def after_failure(state: State, tries: int, *, counts: bool, final: bool = False) -> tuple[State, int]:
     """What a failure makes of a copy's state and number of tries."""
     if not counts or state in (State.STORED, State.EXCLUDED):
         return state, tries
-    return State.GAVE_UP if tries + 1 >= TRIES else State.FAILED, tries + 1
+    return State.GAVE_UP if final or tries + 1 >= TRIES else State.FAILED, tries + 1
 
 
 def beside_a_twin(state: State, reason: str, twin: ClipId | None) -> tuple[State, str]:
@@ -539,9 +540,18 @@ class Sql:
             if (c.clip, numbers[c.sink]) not in known:
                 raise _unknown(c.clip)
 
-    def failed(self, connection: sa.Connection, id_: ClipId, name: SinkName, reason: str, *, counts: bool) -> State:
+    def keep_damaged(self, connection: sa.Connection, copy: DamagedCopy) -> None:
+        damaged.keep(connection, copy)
+
+    def damaged(self, id_: ClipId | None) -> list[DamagedCopy]:
+        with self._transaction() as connection:
+            return damaged.kept(connection, id_)
+
+    def failed(
+        self, connection: sa.Connection, id_: ClipId, name: SinkName, reason: str, *, counts: bool, final: bool = False
+    ) -> State:
         entry = self._entry(connection, id_, name)
-        state, tries = after_failure(State(entry.state), entry.tries, counts=counts)
+        state, tries = after_failure(State(entry.state), entry.tries, counts=counts, final=final)
         if state not in (State.STORED, State.EXCLUDED):
             tried_at = self._clock.now() if counts else entry.tried_at
             connection.execute(_CHANGE, _change(entry, state, reason) | {"tries": tries, "tried_at": tried_at})

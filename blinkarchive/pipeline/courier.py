@@ -19,6 +19,7 @@ from blinkarchive.errors import (
     BlinkArchiveError,
     ClipGone,
     CommandFailed,
+    DamagedClip,
     Forbidden,
     ForeignHost,
     ServerTrouble,
@@ -31,6 +32,7 @@ from blinkarchive.errors import (
 from blinkarchive.faults import concerns_all, fault
 from blinkarchive.interfaces import Body, ClipRef
 from blinkarchive.model import Clip, ClipId, Content, Copy, Need, Plain, SinkName, Standing, State, Subject
+from blinkarchive.pipeline.damaged import keep_damaged
 from blinkarchive.pipeline.joining import one_open
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.progress import Progress
@@ -49,7 +51,7 @@ GIVEN_UP_FOR = timedelta(days=7)
 _MOST_UNREACHABLE = 3
 _MOST_REREADS = 16
 _MOST_FAILURES = 3
-_OF_THE_CLIP = (BadClip, ClipGone, CommandFailed, Forbidden, ForeignHost, ServerTrouble)
+_OF_THE_CLIP = (BadClip, DamagedClip, ClipGone, CommandFailed, Forbidden, ForeignHost, ServerTrouble)
 
 
 def _is_of_the_clip(error: BlinkArchiveError) -> bool:
@@ -149,10 +151,11 @@ class Courier:
             content = await self._content(way)
         except BlinkArchiveError as error:
             self._progress.trouble(f"clip {way.clip.id}", str(error))
+            kept = await self._keep_damaged(way, needs, error) if isinstance(error, DamagedClip) else frozenset()
             counts = self._is_its_own(way, error)
             self._note_fetch(way, error, counts)
             for need in needs:
-                await self._failed(way, need.sink, error, counts=counts)
+                await self._failed(way, need.sink, error, counts=counts, final=need.sink in kept)
             return
         async with asyncio.TaskGroup() as deliveries:
             for need in needs:
@@ -167,6 +170,20 @@ class Courier:
             await self._spool.release(way.clip.id, with_sealed=False)
         elif not lacking:
             await self.let_go(way.clip.id)
+
+    async def _keep_damaged(self, way: Way, needs: Sequence[Need], error: DamagedClip) -> frozenset[SinkName]:
+        """Store what came of it, as what it is. Returns the sinks that have it: there it need not be tried in every run."""
+        lanes = [lane for need in needs if (lane := self._lanes[need.sink]).is_open]
+        return await keep_damaged(
+            way.clip,
+            way.standing.key,
+            str(error),
+            lanes,
+            index=self._index,
+            spool=self._spool,
+            progress=self._progress,
+            clock=self._clock,
+        )
 
     async def let_go(self, clip: ClipId) -> None:
         """Let go of what is in the spool of a clip and is of no use: some sink holds it as it is and gives it to the others, or
@@ -352,10 +369,10 @@ class Courier:
             what = f"{len(failures):,} clips were tried, and not one succeeded; the last one: {failures[-1]}"
             self._progress.failed(subject, what)
 
-    async def _failed(self, way: Way, sink: SinkName, error: BlinkArchiveError, *, counts: bool) -> None:
-        """Record what went wrong. `counts`: it is a failed try of the clip."""
+    async def _failed(self, way: Way, sink: SinkName, error: BlinkArchiveError, *, counts: bool, final: bool = False) -> None:
+        """Record what went wrong. `counts`: it is a failed try of the clip; `final`: it was the last one for a while."""
         before = next((need.state for need in way.standing.lacking if need.sink == sink), State.PENDING)
-        state = await self._index.failed(way.clip.id, sink, str(error), counts=counts)
+        state = await self._index.failed(way.clip.id, sink, str(error), counts=counts, final=final)
         way.given_up_now |= state is State.GAVE_UP and before is not State.GAVE_UP
         log.info("not stored", extra={"clip": way.clip.id, "sink": sink, "because": str(error)})
         way.ends[sink] = "gave_up" if state is State.GAVE_UP else "failed"

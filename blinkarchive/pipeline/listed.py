@@ -15,7 +15,7 @@ from blinkarchive.errors import ArchiveError, BlinkArchiveError
 from blinkarchive.model import Clip, ClipId, Copy, Key, SinkName, Standing
 from blinkarchive.pipeline import catalog
 from blinkarchive.pipeline.lane import MARKER, Lane
-from blinkarchive.pipeline.naming import CATALOG, SEALED, second_name
+from blinkarchive.pipeline.naming import CATALOG, DAMAGED, SEALED, second_name
 
 T = TypeVar("T")
 
@@ -180,7 +180,7 @@ async def count_strangers(
     for said in lane.notes:
         if said not in before:
             note(where, said)
-    keys = [stored.key for stored in objects if stored.key != MARKER and not stored.key.startswith(CATALOG)]
+    keys = [stored.key for stored in objects if stored.key != MARKER and not stored.key.startswith((CATALOG, DAMAGED))]
     if others := await listed.unlisted(lane.name, keys):
         report(where, f"it holds {others:,} objects that no catalogue which could be read lists; they stay there")
 

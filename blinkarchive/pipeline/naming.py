@@ -15,6 +15,8 @@ from blinkarchive.secret import Secret
 DEFAULT_TEMPLATE = "{camera}/{date:%Y/%m/%d}/{camera}_{date:%Y%m%dT%H%M%SZ}_{key}.mp4"
 
 CATALOG = "catalog/"
+DAMAGED = "damaged/"
+"""Where a sink has clips that Blink itself has only damaged."""
 """Where catalogues live in a sink; no clip's name begins like this."""
 
 SEALED = ".age"

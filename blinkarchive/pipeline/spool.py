@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote
 
 from blinkarchive import mp4
 from blinkarchive.encryption import Recipients, most
-from blinkarchive.errors import ArchiveError, BadClip, SpoolFull
+from blinkarchive.errors import ArchiveError, BadClip, DamagedClip, SpoolFull
 from blinkarchive.files import Files, is_full
 from blinkarchive.interfaces import Body, ClipRef
 from blinkarchive.model import ClipId, Content, SinkName
@@ -76,6 +76,9 @@ class Spool:
         self._spooled: dict[str, Path] = {}
         self._sealed: dict[tuple[str, SinkName], Path] = {}
         self._useless: list[Path] = []
+        #: Of clips that came and are no whole MP4: the hash of what came last, and what is kept as the best there is.
+        self._unsound: dict[str, str] = {}
+        self._damaged: dict[str, Content] = {}
         self._numbers = itertools.count()
 
     @asynccontextmanager
@@ -135,7 +138,8 @@ class Spool:
         """Fetch a clip's bytes to a whole, checked, durable file. `came` is told of bytes as they come.
 
         Where the other side does not say how long the clip is, it is fetched twice and both must agree.
-        Raises `BadClip`, `SpoolFull`, and what `ref.open()` raises.
+        Raises `BadClip`, `SpoolFull`, and what `ref.open()` raises; and `DamagedClip` when what came is no whole MP4 for the
+        second time, and byte for byte the same: then `damaged` gives it.
         """
         writing = _Writing(self._temp(), self._files)
         name = _name(ref.clip.id)
@@ -149,11 +153,29 @@ class Spool:
                 if body.length is None:
                     await self._prove(ref, writing)
                 content = await self._in_thread(writing.finish, functools.partial(self._named, name, 32), body.length)
+        except _Unsound as error:
+            await self._keep_damaged(name, writing, error)
+            raise
         except BaseException:
             await self._in_thread(writing.abandon)
             raise
         self._spooled[name] = content.path
         return content
+
+    async def _keep_damaged(self, name: str, writing: _Writing, error: _Unsound) -> None:
+        """Keep what is no whole MP4 if it came before, byte for byte. Raises `DamagedClip` then."""
+        if self._unsound.get(name) != writing.sha256:
+            self._unsound[name] = writing.sha256
+            await self._in_thread(writing.abandon)
+            return
+        if (before := self._damaged.pop(name, None)) is not None:
+            await self._let_go([before.path])
+        self._damaged[name] = await self._in_thread(writing.keep)
+        raise DamagedClip(f"Blink has it only damaged, the same bytes came twice: {error}") from error
+
+    def damaged(self, clip: ClipId) -> Content:
+        """What came of a clip that Blink has only damaged. It is here until `release`, and for this run."""
+        return self._damaged[_name(clip)]
 
     async def _receive(self, body: Body, writing: _Writing, came: Callable[[int], None]) -> None:
         if body.length is not None and body.length > self._largest:
@@ -213,7 +235,8 @@ class Spool:
     async def release(self, clip: ClipId, *, with_sealed: bool = True) -> None:
         """Let go of a clip's file, and of all that was encrypted of it: every sink has it, or it is of no use."""
         path = self._spooled.pop(_name(clip), None)
-        await self._let_go([path] if path else [])
+        damaged = self._damaged.pop(_name(clip), None)
+        await self._let_go([*([path] if path else []), *([damaged.path] if damaged else [])])
         for sink in [sink for name, sink in list(self._sealed) if name == _name(clip)] if with_sealed else []:
             await self.release_sealed(clip, sink)
 
@@ -291,6 +314,10 @@ class Spool:
             raise
 
 
+class _Unsound(BadClip):
+    """All that was promised came, and it is no whole MP4."""
+
+
 class _Writing:
     """A clip's file while it is written. It is opened with the first bytes that are written."""
 
@@ -348,13 +375,21 @@ class _Writing:
         assert self._fd is not None
         if (written := os.fstat(self._fd).st_size) != self.size:
             raise ArchiveError(f"the spool wrote {written} of {self.size} bytes")
-        mp4.check(mp4.reader(self._fd), self.size, size_is_proven=length is not None)
+        try:
+            mp4.check(mp4.reader(self._fd), self.size, size_is_proven=length is not None)
+        except BadClip as error:
+            raise _Unsound(str(error)) from error
         self._files.sync(self._fd)
         path = self._temp.with_name(named(self.sha256))
         self._files.rename(self._temp, path)
         self._files.sync_folder(path.parent)
         self._close()
         return Content(path=path, size=self.size, sha256=self.sha256)
+
+    def keep(self) -> Content:
+        """Keep what was written as it is, under its temporary name, which the next use of the spool removes. Blocks."""
+        self._close()
+        return Content(path=self._temp, size=self.size, sha256=self.sha256)
 
     def abandon(self) -> None:
         """Leave nothing behind. After `finish` there is nothing to leave. Blocks."""

@@ -81,6 +81,10 @@ class Kind(StrEnum):
     """A length is promised that is `after` (1000) more than the whole; the whole comes, and the connection ends."""
     TOO_SHORT = "too-short"
     """A length is promised that is `after` (1000) less than the whole, and only that much comes."""
+    TRAILING = "trailing"
+    """After the whole come `after` bytes (1000) more, and the length that is promised counts them."""
+    COMPRESSED = "compressed"
+    """The whole, compressed as `to` says: "gzip" or "deflate"."""
     DRIP = "drip"
     """The answer comes at `rate` bytes (1000) a second."""
     HANG = "hang"
@@ -132,6 +136,8 @@ _ONLY_AT = {
     Kind.CUT_CHUNKED: _FILMS,
     Kind.TOO_LONG: _FILMS,
     Kind.TOO_SHORT: _FILMS,
+    Kind.TRAILING: _FILMS,
+    Kind.COMPRESSED: _FILMS,
     Kind.SHORT: _FILMS,
     Kind.DRIP: _FILMS,
     Kind.RENUMBER: _OF_A_STICK,

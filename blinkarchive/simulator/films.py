@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ _TYPE = "video/mp4"
 _PIECE = 64 * 1024
 _PIECES_A_SECOND = 25
 _SPOILS = frozenset({Kind.CUT, Kind.CUT_CHUNKED, Kind.CUT_UNMARKED, Kind.TOO_LONG, Kind.TOO_SHORT, Kind.DRIP})
+_CHANGES = frozenset({Kind.TRAILING, Kind.COMPRESSED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,7 @@ class Films:
         fault = world.faults.strike(place, target)
         if fault is not None and fault.kind is Kind.DELAY:
             await world.clock.sleep(fault.seconds)
-        elif fault is not None and fault.kind not in _SPOILS:
+        elif fault is not None and fault.kind not in _SPOILS | _CHANGES:
             return await troubled(request, fault)
         if world.rules.latency:
             await world.clock.sleep(world.rules.latency)
@@ -52,6 +55,8 @@ class Films:
         path = self._footage.path(showing.take)
         if fault is not None and fault.kind in _SPOILS:
             return await self._spoilt(request, path, showing.take.size, fault)
+        if fault is not None and fault.kind in _CHANGES:
+            return _changed(path.read_bytes(), fault)
         return await self._send(request, path, showing.size)
 
     async def _send(self, request: web.Request, path: Path, size: int) -> web.StreamResponse:
@@ -104,6 +109,15 @@ class Films:
                     await clock.sleep(early)
                 await response.write(data)
         return response
+
+
+def _changed(film: bytes, fault: Fault) -> web.Response:
+    """A film that comes whole, and not as it should."""
+    if fault.kind is Kind.TRAILING:
+        return web.Response(body=film + b"\xff" * (fault.after or 1000), content_type=_TYPE)
+    encoding = fault.to or "gzip"
+    body = gzip.compress(film) if encoding == "gzip" else zlib.compress(film)
+    return web.Response(body=body, content_type=_TYPE, headers={"Content-Encoding": encoding})
 
 
 def _head(length: int | None) -> web.StreamResponse:

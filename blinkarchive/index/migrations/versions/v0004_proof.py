@@ -9,6 +9,7 @@ revision = "0004"
 down_revision = "0003"
 
 MOMENT = sa.BigInteger
+NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
@@ -21,6 +22,7 @@ def upgrade() -> None:
     op.add_column("sink", sa.Column("unknown_copies", sa.Integer))
     op.add_column("sink", sa.Column("unknown_catalogues", sa.Integer))
     op.add_column("sink", sa.Column("unknown_at", MOMENT))
+    _damaged()
 
 
 def _outcomes() -> None:
@@ -71,4 +73,18 @@ def _accounts() -> None:
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("blink_id", sa.Text, nullable=False),
         sa.Column("bound_at", sa.BigInteger, nullable=False),
+    )
+
+
+def _damaged() -> None:
+    """What is kept of clips that Blink itself has only damaged."""
+    op.create_table(
+        "damaged",
+        sa.Column("clip", NUMBER, sa.ForeignKey("clip.n"), primary_key=True, autoincrement=False),
+        sa.Column("sink", NUMBER, sa.ForeignKey("sink.n"), primary_key=True, autoincrement=False),
+        sa.Column("sha256", sa.Text, primary_key=True),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("stored_at", MOMENT, nullable=False),
     )
