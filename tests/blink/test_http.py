@@ -183,7 +183,7 @@ async def test_an_answer_of_the_list_means(
         (Reply(body=b"<x/>", headers=(("Content-Type", "application/problem+xml"),)), BadClip),
         (Reply(status=206, body=b"part", headers=(("Content-Type", "video/mp4"),)), ServerTrouble),
         (Reply(status=204), ServerTrouble),
-        (Reply(body=b"x", headers=(("Content-Type", "video/mp4"), ("Content-Encoding", "br"))), BadClip),
+        (Reply(body=b"x", headers=(("Content-Type", "video/mp4"), ("Content-Encoding", "x-odd"))), BadClip),
         (Reply(status=406), ClientRefused),
         (Reply(status=409), Busy),
         (Reply(status=426), UpdateRequired),

@@ -780,8 +780,8 @@ async def test_one_place_is_not_two_sinks(house: House) -> None:
     house.sinks = {"nas": MemorySink()}
     house.sinks["again"] = house.sinks["nas"]
     report = await house.run(Listing(found(1)))
-    assert report.sinks[SinkName("nas")].stored == 1
-    assert report.sinks[SinkName("again")].stored == 0
+    stored = [report.sinks[SinkName(name)].stored for name in ("nas", "again")]
+    assert sorted(stored) == [0, 1], "whichever of them is proven first"
     assert tally(report)[3] == 1
 
 
