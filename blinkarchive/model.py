@@ -180,6 +180,8 @@ class Need:
     tried_at: datetime | None = None
     #: What went wrong last, in words.
     reason: str = ""
+    #: The key under which the sink holds a damaged copy of it; None when it holds none.
+    damaged: Key | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -335,9 +335,11 @@ class Index:
         """What the sinks hold of a clip that Blink has only damaged; without one, of all such clips, oldest recording first."""
         return await self._ask(self._sql.damaged, clip)
 
-    async def lost(self, clip: ClipId, sink: SinkName, reason: str) -> None:
-        """The sink does not hold the clip any more (or it should be put there after all): it lacks it as one never tried."""
-        await self._change(self._sql.lost, clip, sink, reason)
+    async def lost(self, clip: ClipId, sink: SinkName, reason: str, *, damaged: Key | None = None) -> None:
+        """The sink does not hold the clip any more (or it should be put there after all): it lacks it as one never tried.
+        `damaged` is the key of a damaged copy of it there: it is moved aside before the clip is put again.
+        """
+        await self._change(self._sql.lost, clip, sink, reason, damaged)
 
     async def exclude(self, clip: ClipId, sink: SinkName, reason: str) -> State:
         """The owner does not want the clip in this sink. Returns the state: a copy that is stored stays so."""

@@ -133,6 +133,8 @@ copy = sa.Table(
     # Of the clip itself where the sink holds it encrypted: `size` and `sha256` are of what it holds. Else null.
     sa.Column("plain_size", sa.BigInteger),
     sa.Column("plain_sha256", sa.Text),
+    # The key under which the sink holds a damaged copy of a clip that it lacks for that; null where it holds none.
+    sa.Column("damaged", sa.Text),
     sqlite_with_rowid=False,
 )
 

@@ -108,7 +108,7 @@ _CLIP = (
     clip.c.key,
 )
 _COPY = (copy.c.key, copy.c.size, copy.c.sha256, copy.c.stored_at, copy.c.plain_size, copy.c.plain_sha256)
-_NEED = (copy.c.state, copy.c.tries, copy.c.tried_at, copy.c.reason)
+_NEED = (copy.c.state, copy.c.tries, copy.c.tried_at, copy.c.reason, copy.c.damaged)
 _PENDING: sa.ColumnElement[str] = sa.literal_column(f"'{State.PENDING.value}'")
 _SINKS: sa.BindParameter[Sequence[int]] = sa.bindparam("sinks", expanding=True)
 
@@ -557,9 +557,11 @@ class Sql:
             connection.execute(_CHANGE, _change(entry, state, reason) | {"tries": tries, "tried_at": tried_at})
         return state
 
-    def lost(self, connection: sa.Connection, id_: ClipId, name: SinkName, reason: str) -> None:
+    def lost(self, connection: sa.Connection, id_: ClipId, name: SinkName, reason: str, damaged: Key | None) -> None:
         entry = self._entry(connection, id_, name)
         connection.execute(_CHANGE, _change(entry, State.PENDING, reason))
+        where = (copy.c.clip == entry.clip, copy.c.sink == entry.sink)
+        connection.execute(sa.update(copy).where(*where).values(damaged=damaged))
 
     def exclude(self, connection: sa.Connection, id_: ClipId, name: SinkName, reason: str) -> State:
         entry = self._entry(connection, id_, name)
@@ -940,7 +942,7 @@ _RECORD = (
     .where(copy.c.sink == sa.bindparam("of_sink"))
     .where(sa.or_(*(copy.c[name].is_distinct_from(value) for name, value in _HELD.items())))
     .values(_HELD | {"stored_at": sa.bindparam("at", type_=copy.c.stored_at.type)})
-    .values(tries=0, tried_at=None, reason="", catalogue=None)
+    .values(tries=0, tried_at=None, reason="", catalogue=None, damaged=None)
 )
 
 
@@ -1073,9 +1075,9 @@ def _standing(rows: Sequence[Sequence[Any]], numbers: Numbers) -> Standing:
         if row is None:
             lacking.append(Need(sink=name))
             continue
-        state, tries, tried_at, reason = row[need:stored]
+        state, tries, tried_at, reason, damaged = row[need:stored]
         if state == State.STORED:
             held.append(_stored(clip_row, name, row[stored:]))
         elif state != State.EXCLUDED:
-            lacking.append(Need(sink=name, state=State(state), tries=tries, tried_at=tried_at, reason=reason))
+            lacking.append(Need(sink=name, state=State(state), tries=tries, tried_at=tried_at, reason=reason, damaged=damaged))
     return Standing(clip=_clip(clip_row), key=clip_row[-1], lacking=tuple(lacking), held=tuple(held))

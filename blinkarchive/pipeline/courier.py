@@ -297,7 +297,7 @@ class Courier:
                 plain, wanted = Plain(size=content.size, sha256=content.sha256), lane.seal.name(wanted)
                 seal = functools.partial(self._spool.sealed, way.clip.id, lane.name, content, lane.seal.recipients)
                 content = await self._in_room(seal)
-            key = await lane.store(wanted, content, found=found)
+            key = await lane.store(wanted, content, found=found, damaged=need.damaged)
         except BlinkArchiveError as error:
             self._progress.trouble(f"sink {lane.name}", str(error))
             counts = self._is_its_own(way, error)

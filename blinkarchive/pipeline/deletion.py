@@ -26,7 +26,7 @@ from blinkarchive.model import Clip, ClipId, Copy, SinkName, SourceName, Standin
 from blinkarchive.pipeline.identity import difference, listed_id
 from blinkarchive.pipeline.lane import Lane
 from blinkarchive.pipeline.progress import Progress
-from blinkarchive.pipeline.proof import Depth
+from blinkarchive.pipeline.proof import Check, Depth
 
 if TYPE_CHECKING:
     from blinkarchive.index import Deletion, Index
@@ -263,11 +263,10 @@ class Deletions:
                 continue
             if not held:
                 sound = False
-                what = f"{copy.key} was not there, or was not what had been stored, when it was to be deleted at its source"
-                await self._index.lost(id_, copy.sink, what)
-                self._failed(
-                    id_, f"it was not deleted at its source: sink {copy.sink} has lost it; a later run puts it there again"
-                )
+                damaged = copy.key if held is Check.DAMAGED else None
+                what = "has lost it" if damaged is None else f"holds a damaged copy, {copy.key}"
+                await self._index.lost(id_, copy.sink, f"the sink {what}, the check before a deletion found", damaged=damaged)
+                self._failed(id_, f"it was not deleted at its source: sink {copy.sink} {what}; a later run puts it there again")
             elif not ref.fits(copy.clip_size):
                 sound = False
                 self._failed(id_, "it was not deleted at its source: what is listed there is of another size than what is stored")

@@ -341,15 +341,20 @@ class Lane:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SinkUnavailable(f"sink {self.name}: its marker {MARKER} cannot be read") from error
 
-    async def store(self, key: Key, content: Content, *, found: Callable[[], None] = lambda: None) -> Key:
+    async def store(
+        self, key: Key, content: Content, *, found: Callable[[], None] = lambda: None, damaged: Key | None = None
+    ) -> Key:
         """Put the content and prove that it is there. Returns the key it has, which differs from `key` only if that name was
-        taken by other bytes. `found` is called if the sink held it before. Raises `SinkError` or `PluginError`.
+        taken by other bytes. `found` is called if the sink held it before. A copy known as `damaged` is moved aside first.
+        Raises `SinkError` or `PluginError`.
         """
         first = True
 
         async def once() -> Key:
             nonlocal first
             was_first, first = first, False  # what a later attempt finds, an earlier one may have put there
+            if damaged is not None and self.is_open:
+                await self._in_time(lambda silence: self._make_way(damaged, content, silence), content.size)
             return await self._once(key, content, found if was_first else lambda: None)
 
         try:
@@ -364,6 +369,11 @@ class Lane:
         if self.closed:
             raise SinkClosed(self.closed)
         return await self._in_time(lambda silence: self._put(key, self._watched(content, silence), found, silence), content.size)
+
+    async def _make_way(self, damaged: Key, content: Content, silence: Silence) -> None:
+        """Move a damaged copy aside, so that the good one gets the name; where that is impossible, the good one gets another."""
+        if await self._check(damaged, content.size, content.sha256, silence) is Check.DAMAGED:
+            await proof.set_aside(self._sink, damaged, content.path.parent, silence.progress)
 
     def _watched(self, content: Content, silence: Silence) -> Content:
         """The content, so that what the sink reads of it counts as progress and keeps the upload limit."""

@@ -107,7 +107,7 @@ class Verifying:
         absent = held is Check.ABSENT
         (self.found.lost if absent else self.found.damaged).append(copy.key)
         what = f"{copy.key} {'is not there' if absent else 'holds other bytes than were stored'}, verify reported"
-        await self._index.lost(copy.clip, copy.sink, what)
+        await self._index.lost(copy.clip, copy.sink, what, damaged=None if absent else copy.key)
 
     async def _opens(self, copy: Copy) -> bool:
         """Whether a copy can be decrypted, and is the clip. False means that the sink does not hold what it was given. That it

@@ -218,6 +218,8 @@ async def test_a_lost_copy_is_found_told_and_put_there_again(house_of: Houses) -
         assert (await house("run")).code == 0
         assert (await house("verify", "--full")).code == 0
         assert films(house.cloud.world) <= set(house.clips().values())
+        assert house.clips()[second] in films(house.cloud.world), "the good copy has the name"
+        assert [path.read_bytes() for path in (house.nas / "quarantine").rglob("*.mp4")] == [data], "the damaged one is kept"
 
 
 async def test_a_sink_that_is_away_proves_nothing(house_of: Houses) -> None:

@@ -16,6 +16,7 @@ from blinkarchive import (
     Copy,
     CopyDiffers,
     Key,
+    SinkError,
     SinkFull,
     SinkName,
     SinkUnavailable,
@@ -311,6 +312,25 @@ async def test_a_put_that_damages_once_leaves_the_good_copy_under_the_name(conte
     assert sink.objects.pop(KEY) == film(1)
     [aside] = sink.objects
     assert aside.startswith("quarantine/porch/2026/")
+
+
+async def test_a_copy_known_as_damaged_moves_aside_and_the_good_one_gets_the_name(content: Content) -> None:
+    sink = MemorySink()
+    sink.objects[KEY] = film(2)
+    assert await lane(sink).store(KEY, content, damaged=KEY) == KEY
+    assert sink.objects.pop(KEY) == film(1)
+    assert list(sink.objects.values()) == [film(2)], "nothing is destroyed"
+
+
+async def test_a_damaged_copy_that_cannot_be_moved_stays_and_the_good_one_gets_another_name(content: Content) -> None:
+    class Locked(MemorySink):
+        async def delete(self, key: Key) -> None:
+            raise SinkError("objects are locked for a year")
+
+    sink = Locked()
+    sink.objects[KEY] = film(2)
+    assert await lane(sink).store(KEY, content, damaged=KEY) == second_name(KEY, content.sha256)
+    assert sink.objects[KEY] == film(2)
 
 
 class Endless(MemorySink):

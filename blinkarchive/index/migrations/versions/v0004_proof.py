@@ -19,6 +19,7 @@ def upgrade() -> None:
     _outcomes()
     _dismissals()
     op.add_column("part", sa.Column("absent", sa.Boolean, nullable=False, server_default=sa.false()))
+    op.add_column("copy", sa.Column("damaged", sa.Text))
     op.add_column("sink", sa.Column("unknown_copies", sa.Integer))
     op.add_column("sink", sa.Column("unknown_catalogues", sa.Integer))
     op.add_column("sink", sa.Column("unknown_at", MOMENT))
