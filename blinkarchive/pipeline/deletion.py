@@ -265,7 +265,10 @@ class Deletions:
                 sound = False
                 damaged = copy.key if held is Check.DAMAGED else None
                 what = "has lost it" if damaged is None else f"holds a damaged copy, {copy.key}"
-                await self._index.lost(id_, copy.sink, f"the sink {what}, the check before a deletion found", damaged=damaged)
+                reason = (
+                    f"{copy.key} {'was not there' if damaged is None else 'held other bytes'} when its original was to be deleted"
+                )
+                await self._index.lost(id_, copy.sink, reason, damaged=damaged)
                 self._failed(id_, f"it was not deleted at its source: sink {copy.sink} {what}; a later run puts it there again")
             elif not ref.fits(copy.clip_size):
                 sound = False

@@ -261,8 +261,23 @@ async def test_a_copy_of_other_bytes_keeps_its_clip(house: House, cloud: Cloud, 
         sink.stat = stat  # type: ignore[method-assign]  # a sink that knows no hashes
     report = await cloud.run()
     assert cloud.asked == [1, 2, 3, 4]
-    assert "sink offsite has lost it" in troubles(report)
+    assert f"sink offsite holds a damaged copy, {key}" in troubles(report)
     assert (await house.state(clip(0).id, "offsite"))[0] is State.PENDING
+
+
+async def test_a_hash_that_only_repeats_ours_lets_nothing_be_deleted(house: House, cloud: Cloud) -> None:
+    sink = house.sinks["offsite"]
+    damaged, truth = key_of(sink, 0), await sink.stat(key_of(sink, 0))
+    whole = sink.stat
+
+    async def stat(key: Key) -> Stored | None:
+        return truth if key == damaged else await whole(key)
+
+    sink.stat = stat  # type: ignore[method-assign]  # it remembers what it was given
+    sink.objects[damaged] = bytes(len(sink.objects[damaged]))
+    report = await cloud.run()
+    assert cloud.asked == [1, 2, 3, 4]
+    assert f"sink offsite holds a damaged copy, {damaged}" in troubles(report)
 
 
 @pytest.mark.parametrize("what", ["stat", "open"])
