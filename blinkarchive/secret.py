@@ -106,7 +106,7 @@ _ANYWHERE = re.compile(
     r"|(?<=\bcode )\d{6}\b|(?<=\bcode is )\d{6}\b|(?<=\bpin )\d{6}\b"
     r"|(?<=://)[^/\s@:]{1,64}:[^/\s@]{1,256}(?=@)"
     # but for the names of algorithms, which SSH writes alike: aes256-gcm@openssh.com
-    r"|\b[A-Za-z0-9._%+-]{1,64}(?:@(?!openssh\.com\b|libssh\.org\b)|%40)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+\b)",
+    r"|\b[A-Za-z0-9._%+-]{1,64}(?:@(?!openssh\.com\b|libssh\.org\b)|%40)(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z][A-Za-z0-9-]{1,62}\b)",
     re.IGNORECASE,
 )
 

@@ -173,6 +173,7 @@ def test_what_stands_around_a_secret_stays() -> None:
     assert redact("a=1&password=abc&b=2") == "a=1&password=***&b=2"
     assert redact("sent Authorization: Bearer abc to the server") == "sent Authorization: *** to the server"
     assert redact("https://me:abc@example.test/x") == "https://***@example.test/x"
+    assert redact("sftp://root@127.0.0.1:22/clips cannot be reached") == "sftp://root@127.0.0.1:22/clips cannot be reached"
     assert redact("no match: aes256-gcm@openssh.com, curve25519-sha256@libssh.org") == (
         "no match: aes256-gcm@openssh.com, curve25519-sha256@libssh.org"
     )
