@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -74,6 +74,9 @@ async def wanted(
                 log.warning("an item of the list could not be understood", extra={"item": bad.item, "because": bad.reason})
             seen |= {item.id: item for item in page.items}
             read += 1
+    for name in names - {"all"} - _cameras_of(seen.values()):
+        if name not in {camera.camera_id for camera in blink.cameras.values()}:
+            log.warning("no camera and no clip has this name or id", extra={"camera": name})
     if cut_off:
         log.warning("there are more clips: the list was read up to page %d (stop); raise it, or give None", stop)
     return Wanted(items=_chosen(seen, names), cut_off=cut_off)
@@ -87,6 +90,10 @@ def _meant(blink: Blink, cameras: Sequence[str | int]) -> set[str]:
             camera = blink.cameras[each]
             names = (names - {str(each).casefold()}) | {camera.camera_id}
     return names
+
+
+def _cameras_of(items: Collection[MediaItem]) -> set[str]:
+    return {item.device_name.casefold() for item in items} | {str(item.device_id) for item in items}
 
 
 def _chosen(seen: dict[int, MediaItem], names: set[str]) -> list[MediaItem]:

@@ -14,6 +14,7 @@ from blinkarchive.cli.moments import Moment, When, between
 from blinkarchive.cli.report import clip_line
 from blinkarchive.cli.session import Session, Verb
 from blinkarchive.cli.words import count, data, iso, moment, printable, record, size
+from blinkarchive.convert import nearest
 from blinkarchive.errors import NothingArchived
 from blinkarchive.index.facts import Deletion
 from blinkarchive.model import Clip, ClipId, Copy, DamagedCopy, Standing
@@ -55,9 +56,13 @@ def verb(
     config = session.load()
     first, last = between(session, since, until)
 
+    unknown: dict[str, str] = {}
+
     async def work() -> int | None:
         listed = 0
         async with wiring.reading(config) as index:
+            known = {name for name, _ in await index.cameras()} if cameras else set[str]()
+            unknown.update({name: nearest(name, known) for name in cameras if name not in known})
             if deleted:
                 async for deletion in index.deletions():
                     if _is_asked_for(deletion.clip, first, last, cameras):
@@ -85,6 +90,8 @@ def verb(
     try:
         if (listed := running.run(work)) is not None:
             session.say(f"{count(listed, 'clip')}.")
+            for name, hint in unknown.items():
+                session.say(f'Warning: the archive has no clip of a camera "{printable(name)}"{printable(hint)}')
     except NothingArchived:
         session.say("Nothing has been archived yet. Next: blinkarchive run")
     return Exit.DONE

@@ -79,6 +79,8 @@ def verb(
             await wiring.restore(config, ask, folder, done, catalogues=catalogues, unencrypted=unencrypted)
 
     running.run(work)
+    if cameras and not (done.restored or done.there or done.failed or done.not_held):
+        done.note(f"camera {', '.join(cameras)}", "neither the index nor the sinks list a clip of it; see `blinkarchive list`")
     failed = bool(done.failed or done.troubles)
     for line in _summary(done, folder):
         session.say(line, error=failed)

@@ -231,6 +231,10 @@ class Index:
                 return
             after = page[-1].clip.id
 
+    async def cameras(self) -> set[tuple[str, str | None]]:
+        """The name and the id of each camera that a clip is of."""
+        return await self._ask(self._sql.cameras)
+
     async def summary(self, sinks: Sequence[SinkName]) -> Summary:
         """Clips in all, and by sink and state."""
         return await self._ask(self._sql.summary, sinks)

@@ -302,6 +302,10 @@ class Sql:
             )
             return [(ClipId(id_), recorded_at) for id_, recorded_at in rows]
 
+    def cameras(self) -> set[tuple[str, str | None]]:
+        with self._transaction() as connection:
+            return set(map(tuple, connection.execute(sa.select(clip.c.camera, clip.c.camera_id).distinct())))
+
     def lacking_page(
         self, sinks: Sequence[SinkName], holding: Holding | None, *, after: ClipId | None, limit: int
     ) -> list[Standing]:

@@ -34,6 +34,7 @@ from blinkarchive.registry import Registry
 from blinkarchive.retry import Patience
 from blinkarchive.sources.media_list import MediaList
 from blinkarchive.sources.sync_module import SyncModules
+from blinkarchive.wiring.cameras import unknown_cameras
 from blinkarchive.wiring.identity import check_account
 from blinkarchive.wiring.signing_in import signed_in
 from blinkarchive.wiring.sinks import Opening, Openings, openings_of, plugins_of, wanted
@@ -182,6 +183,8 @@ class _Run:
         self._would_delete = would_delete
         #: How far Blink's clock is ahead of ours, for each account that is signed in.
         self._skew: dict[str, Callable[[], timedelta | None]] = {}
+        #: The accounts that are signed in.
+        self._clients: dict[str, Client] = {}
         self._began = self._clock.now()
         self._patience: defaultdict[str, Patience] = defaultdict(Patience)
         self._name = f"{self._began:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
@@ -286,6 +289,7 @@ class _Run:
         try:
             if self._ask.collect:
                 await archive.collect(await self._sources(stack))
+                await self._check_cameras()
             if self._ask.feed:
                 await archive.feed()
             await all_settled(lanes)
@@ -383,6 +387,13 @@ class _Run:
 
     # --- sources
 
+    async def _check_cameras(self) -> None:
+        """Report the cameras that the run was limited to and that nothing knows. Without all accounts that is not known."""
+        if not self._ask.cameras or self._clients.keys() < self._config.accounts.keys():
+            return
+        for name, hint in (await unknown_cameras(self._ask.cameras, self._index, self._clients.values())).items():
+            self._progress.trouble(f'camera "{name}"', f"neither Blink nor the archive has a camera of this name or id{hint}")
+
     async def _sources(self, stack: AsyncExitStack) -> list[Source]:
         """The sources of every account that is signed in; what keeps the others out is in the report."""
         names = wanted(self._ask.sources, self._config.sources, "source")
@@ -405,6 +416,7 @@ class _Run:
                     self._progress.crash(Subject.account(account.name, source), error)
                 continue
             self._skew[account.name] = _skew_of(blink)
+            self._clients[account.name] = blink
             if SourceName.CLOUD in names:
                 sources.append(MediaList(account.name, blink, pace=pace, patience=patience, clock=self._clock))
             if SourceName.SYNC_MODULE in names:

@@ -397,3 +397,41 @@ async def test_a_disk_that_is_away_holds_up_no_other(house_of: Houses) -> None:
         fetched = house.asked(".mp4")
         assert (await house("run", "--json")).code == 0
         assert house.asked(".mp4") == fetched, "the clips came from the other sink"
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+async def test_a_camera_that_nothing_knows_is_reported(house_of: Houses, options: list[str]) -> None:
+    cloud = world(clips=12)
+    known = cloud.account.cameras[0]
+    async with house_of(cloud) as house:
+        typo = await house("run", "--camera", f"{known.name}s", "--camera", known.name, *options)
+        assert typo.code == 0
+        assert f'camera "{known.name}s": neither Blink nor the archive has' in typo.err
+        assert f'did you mean "{known.name}"?' in typo.err
+        assert f'camera "{known.name}":' not in typo.err
+
+        reported = (await house("run", "--camera", "Nobody", "--json", *options)).report["troubles"]
+        assert [trouble["where"] for trouble in reported] == ['camera "Nobody"']
+
+        for name in (known.name.lower(), str(known.id), cloud.account.cameras[-1].name):
+            assert "neither" not in (await house("run", "--camera", name, *options)).err
+
+
+async def test_a_camera_that_may_be_on_a_homescreen_is_not_reported(house_of: Houses) -> None:
+    cloud = world(clips=5)
+    async with house_of(cloud) as house:
+        cloud.faults.add("homescreen.status", status=500, times=0)
+        assert "neither" not in (await house("run", "--camera", "Nobody", "--source", "cloud")).err
+
+
+async def test_a_camera_that_is_gone_from_blink_and_still_in_the_archive_is_not_reported(house_of: Houses) -> None:
+    cloud = world(clips=8)
+    async with house_of(cloud) as house:
+        await house("run")
+        gone = cloud.account.clips[0].camera
+        was, gone.name = gone.name, "Another"
+        assert "neither" not in (await house("run", "--camera", was)).err
+        assert "Warning" not in (await house("list", "--camera", was)).err
+        listed = await house("list", "--camera", f"{was}s")
+        assert (listed.code, listed.out) == (0, "")
+        assert f'Warning: the archive has no clip of a camera "{was}s"; did you mean "{was}"?' in listed.err

@@ -54,6 +54,20 @@ async def test_a_time_that_could_mean_two_is_refused(blink: Blink) -> None:
             await listed(blink, since=since)
 
 
+async def test_a_camera_that_nothing_knows_is_logged(
+    blink: Blink, world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bell = camera(world, "Bell")
+    bell.name = "Another"
+    await blink.refresh(force=True)
+    world.account.add_clip(bell, extra={"device_name": "Former"})
+    for known in ("Another", "former", "all", str(bell.id), "Kitchen", blink.cameras["Kitchen"].camera_id):
+        await blink.download_videos(tmp_path, camera=[known], debug=True)
+    assert not caplog.records
+    await blink.download_videos(tmp_path, camera=["Kitchen", "Kitchenn"], debug=True)
+    assert [record.__dict__.get("camera") for record in caplog.records] == ["kitchenn"]
+
+
 async def test_cameras_are_chosen_by_name_by_id_and_by_the_names_of_the_house(blink: Blink, world: World) -> None:
     world.account.add_clip(camera(world, "Front Door"))
     world.account.add_clip(camera(world, "Front Door", "Barn"))
