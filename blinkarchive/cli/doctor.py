@@ -31,8 +31,8 @@ from blinkarchive.encryption import Recipients
 from blinkarchive.errors import BlinkArchiveError, ConfigError, LoginNeeded, NothingArchived, OtherAccount, PluginError, SinkError
 from blinkarchive.interfaces import AnySinkType, Sink
 from blinkarchive.model import Alarm, AlarmChange, Content, Key, SinkName, Subject
+from blinkarchive.pipeline.first_use import MARKER, what_is_there
 from blinkarchive.pipeline.hands import Hands
-from blinkarchive.pipeline.lane import MARKER
 from blinkarchive.pipeline.sending import Silence
 from blinkarchive.registry import Registry
 from blinkarchive.secret import redact
@@ -434,6 +434,13 @@ async def _written(config: Config, sink: SinkConfig, kind: AnySinkType, what: st
         if not marked and await _was_used(config, sink.name):
             found = "the marker of earlier runs is not there: this is not the place it was"
             return [Check(what=what, verdict=Verdict.FAIL, found=found, advice="is the right disk mounted?")]
+        if not marked and (there := await what_is_there(opened)):
+            advice = f"check path, prefix and password, or: blinkarchive sinks adopt {sink.name}"
+            return [
+                Check(
+                    what=what, verdict=Verdict.FAIL, found=f"new to this archive and not empty: it holds {there}", advice=advice
+                )
+            ]
         if sink.encrypt is None and await _was_encrypted(config, sink.name):
             found = "what is in it is encrypted, and the config does not say for whom any more: nothing is put there"
             return [Check(what=what, verdict=Verdict.FAIL, found=found, advice="put `encrypt` back, or say encrypt = false")]

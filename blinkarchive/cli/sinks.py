@@ -1,4 +1,4 @@
-"""`sinks`: the archive's sinks, and the one way to stop counting one."""
+"""`sinks`: the archive's sinks, how a place that is not empty becomes one, and how one stops to count."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ from blinkarchive.model import SinkName
 
 
 @click.command(cls=Verb, name="sinks")
-@click.argument("action", type=click.Choice(["retire"]), required=False)
+@click.argument("action", type=click.Choice(["adopt", "retire"]), required=False)
 @click.argument("name", required=False)
 @click.option("--force", is_flag=True, help="Retire it even though clips are held by no other sink.")
 @click.pass_obj
 def verb(session: Session, action: str | None, name: str | None, force: bool) -> Exit:
-    """List the archive's sinks; `sinks retire NAME` stops counting one.
+    """List the archive's sinks; `sinks adopt NAME` begins one where files are, `sinks retire NAME` stops counting one.
+
+    A place that is new to the archive and holds other files is not used without a confirmation: it may be this archive's own,
+    seen with a wrong prefix or password. To adopt it is to store clips next to these files, which are not touched.
 
     A sink that was taken out of the config still belongs to the archive: what it should hold counts as missing, and nothing is
     deleted at any source, until it is put back or retired. To retire a sink is to forget what it holds; nothing in it is touched.
@@ -35,7 +38,9 @@ def verb(session: Session, action: str | None, name: str | None, force: bool) ->
     if action is None:
         return _list(session, config)
     if name is None:
-        raise click.UsageError("retire needs the name of a sink")
+        raise click.UsageError(f"{action} needs the name of a sink")
+    if action == "adopt":
+        return _adopt(session, config, SinkName(name))
     return _retire(session, config, SinkName(name), force=force)
 
 
@@ -94,6 +99,17 @@ def _as_record(config: Config, name: SinkName, known: KnownSink | None) -> Mappi
         "only_there": known.only_there if known else 0,
         "first_seen": iso(known.first_seen) if known else None,
     }
+
+
+def _adopt(session: Session, config: Config, name: SinkName) -> Exit:
+    from blinkarchive import wiring
+
+    running.run(lambda: wiring.adopt(config, name))
+    if session.json:
+        record({"adopted": name})
+    else:
+        data(f"{name} is a sink of this archive now: the next run stores clips there, next to what it holds already.")
+    return Exit.DONE
 
 
 def _retire(session: Session, config: Config, name: SinkName, *, force: bool) -> Exit:

@@ -32,6 +32,8 @@ from blinkarchive.errors import (
 from blinkarchive.interfaces import Body, Sink
 from blinkarchive.model import Content, Copy, Key, SinkName, Stored
 from blinkarchive.pipeline import proof
+from blinkarchive.pipeline.first_use import MARKER as MARKER
+from blinkarchive.pipeline.first_use import refusal, what_is_there
 from blinkarchive.pipeline.hands import LETTING_GO, Hands
 from blinkarchive.pipeline.naming import opaque_name, second_name
 from blinkarchive.pipeline.proof import Check, Depth
@@ -43,9 +45,6 @@ from blinkarchive.secret import Secret, redact
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-
-MARKER = Key(".blinkarchive-sink")
-"""The object that says which sink this is."""
 
 PARALLEL = 16
 """How many clips are put at the same time into a sink that does not say how many it takes."""
@@ -150,12 +149,14 @@ class Lane:
         opening: float = 60.0,
         letting_go: float = LETTING_GO,
         naming: asyncio.Lock | None = None,
+        adopted: bool = False,
     ) -> None:
         """With a `seal` nothing but what is encrypted goes in, save the marker. `in_clear`: the owner said that nothing is to be.
         `parallel` is how many clips may be put at the same time, at most; the sink itself may take fewer. `upload_limit` is in
         bytes a second. In seconds: `deadline` is how long a call may show no progress, `opening` what the sink may take to be
         opened and proven, `letting_go` what it may take to stop when it is told to. `naming` is shared by sinks that are opened
-        together: it is held while one of them takes its name in the index.
+        together: it is held while one of them takes its name in the index. `adopted`: the owner confirmed that clips may be
+        stored next to what the place holds already.
         """
         self.name = name
         #: Its name in the config: `name` is the one that the index knows.
@@ -164,6 +165,7 @@ class Lane:
         self.encrypted = False
         self.seal = seal
         self._in_clear = in_clear
+        self._adopted = adopted
         self._opened = sink
         self._clock = clock
         self._parallel = parallel
@@ -269,20 +271,28 @@ class Lane:
         """
         known = (await memory.sink_ids()).get(self.name)
         found = await self._in_time(lambda _: self._marker())
-        if found is None and known is None:  # a new sink
-            facts: dict[str, object] = {"blinkarchive sink": str(uuid.uuid4())}
-            facts |= {"encrypted": True} if self.seal else {}
-            facts |= {"note": "Leave this file here: it tells that this is the right place."}
-            async with spool.written(json.dumps(facts).encode() + b"\n") as content:
-                with suppress(AlreadyThere):  # another machine was quicker: then it is its marker that counts
-                    await self._in_time(lambda _: self._sink.put(MARKER, content))
-            found = await self._in_time(lambda _: self._marker())
+        if found is None and known is None:
+            found = await self._begin(spool)
         marker = self._require(found, known)
         self.encrypted = marker.encrypted
         if known is None:
             async with self._naming:
                 await self._take_name(memory, marker.id, set(others))
         await self._agree_on_encryption(memory, marker)
+
+    async def _begin(self, spool: Spool) -> _Marker | None:
+        """Mark a new sink. One that is not empty may be this archive's, seen with a wrong prefix or password: everything would be
+        stored there a second time, so its owner has to confirm it. Raises `SinkUnavailable`.
+        """
+        if not self._adopted and (there := await self._in_time(lambda _: what_is_there(self._sink))):
+            raise SinkUnavailable(f"sink {self.name}: {refusal(there, self.name)}")
+        facts: dict[str, object] = {"blinkarchive sink": str(uuid.uuid4())}
+        facts |= {"encrypted": True} if self.seal else {}
+        facts |= {"note": "Leave this file here: it tells that this is the right place."}
+        async with spool.written(json.dumps(facts).encode() + b"\n") as content:
+            with suppress(AlreadyThere):  # another machine was quicker: then it is its marker that counts
+                await self._in_time(lambda _: self._sink.put(MARKER, content))
+        return await self._in_time(lambda _: self._marker())
 
     async def _recognise(self, memory: Mapping[SinkName, str | None]) -> None:
         marker = self._require(await self._in_time(lambda _: self._marker()), memory.get(self.name))

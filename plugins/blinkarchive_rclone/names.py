@@ -53,6 +53,12 @@ def shown(remote: str) -> str:
     return remote if found is None else f"{found['name']},…:{found['path']}"
 
 
+def strictly(remote: str) -> str:
+    """The same remote of type crypt, as one that refuses to list a folder with names that its password does not decrypt."""
+    found = re.match(r":?[^/,:]+(?=[,:])", remote)
+    return f"{found[0]},strict_names=true{remote[found.end() :]}" if found else remote
+
+
 def values_in(remote: str) -> Sequence[str]:
     """What a connection string carries along, to be hidden wherever it is met."""
     found = _PARAMETERS.fullmatch(remote)

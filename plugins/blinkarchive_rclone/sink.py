@@ -20,7 +20,7 @@ from blinkarchive.convert import SecretRef
 from blinkarchive.files import Files
 from blinkarchive.secret import Secret
 from blinkarchive_rclone.keeper import Keeper
-from blinkarchive_rclone.names import draft_name, folder_of, is_abandoned, is_draft, parts_of, shown, values_in, why_not
+from blinkarchive_rclone.names import draft_name, folder_of, is_abandoned, is_draft, parts_of, shown, strictly, values_in, why_not
 from blinkarchive_rclone.process import PULSE, Command
 from blinkarchive_rclone.program import find_program
 from blinkarchive_rclone.saying import Refused, is_not_ours
@@ -32,6 +32,9 @@ MARKER = ".blinkarchive-sink"
 
 MOST_SKIPPED = 100
 """So many skipped folders are named."""
+
+_CRYPT = "Encrypted drive "
+"""How rclone describes a remote of type crypt."""
 
 _LOOK = {"filesOnly": True, "noModTime": True, "noMimeType": True}
 _LIST = {"noModTime": True, "noMimeType": True}
@@ -228,6 +231,25 @@ class RcloneSink:
         if features["IsLocal"] and not features["Overlay"]:
             self._folder = Path(told["Root"])
         await self._require_root()
+        if str(told["String"]).startswith(_CRYPT):
+            await self._require_own_names()
+
+    async def _require_own_names(self) -> None:
+        """Make sure that a remote of type crypt without our marker is not one that another password encrypted: what that cannot
+        decrypt, rclone leaves out, so that the remote looks empty. Raises `SinkUnavailable`.
+        """
+        if await self._item(MARKER) is not None:
+            return
+        try:
+            await self._keeper.call("operations/list", {"fs": strictly(self._remote), "remote": "", "opt": _LIST})
+        except Refused as error:
+            if "undecryptable" not in error.text:
+                raise error.told(self._where) from error
+            raise SinkUnavailable(
+                f"{self._where}: it holds names that its password does not decrypt, so everything would be stored a second time. "
+                "Are password and password2 in rclone's config those that this archive began with? "
+                "A new archive needs an empty folder"
+            ) from error
 
     async def close(self) -> None:
         """Let what was cancelled end, or be cut off; then end the rclone."""
