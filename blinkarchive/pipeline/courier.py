@@ -172,7 +172,7 @@ class Courier:
             await self.let_go(way.clip.id)
 
     async def _keep_damaged(self, way: Way, needs: Sequence[Need], error: DamagedClip) -> frozenset[SinkName]:
-        """Store what came of it, as what it is. Returns the sinks that have it: there it need not be tried in every run."""
+        """Store what came of it, as what it is. Returns the sinks that had it from an earlier run: it is given up there."""
         lanes = [lane for need in needs if (lane := self._lanes[need.sink]).is_open]
         return await keep_damaged(
             way.clip,

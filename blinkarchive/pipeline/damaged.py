@@ -26,7 +26,8 @@ async def keep_damaged(
 ) -> frozenset[SinkName]:
     """Store what came of a damaged clip in each of these sinks that does not have these bytes yet, and report it once.
 
-    Returns the sinks that have them. A sink in trouble keeps nothing from the others. Raises what the index raises.
+    Returns the sinks that an earlier run had given them: the same bytes on another occasion are all that Blink has. A sink in
+    trouble keeps nothing from the others. Raises what the index raises.
     """
     content = spool.damaged(clip.id)
     kept = {copy.sink for copy in await index.damaged(clip.id) if copy.sha256 == content.sha256}
@@ -46,7 +47,6 @@ async def keep_damaged(
                     stored_at=clock.now(),
                 )
             )
-            kept.add(lane.name)
             progress.trouble(f"clip {clip.id}", f"what Blink has of it is kept in sink {lane.name} as {name}")
     await spool.release(clip.id)
     return frozenset(kept)
