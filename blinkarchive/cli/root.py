@@ -38,7 +38,7 @@ VERBS = {
     "record": "Let a camera record a clip.",
     "arm": "Arm a network, or let a camera look for motion.",
     "disarm": "Disarm a network, or let a camera look for motion no more.",
-    "sinks": "List the archive's sinks; `sinks retire NAME` stops counting one.",
+    "sinks": "List the archive's sinks; `sinks adopt NAME` begins one where files are, `sinks retire NAME` stops counting one.",
     "plugins": "List the kinds of sinks there are; `plugins new NAME` writes a project for a new one.",
     "simulate": "Serve a simulated Blink cloud on this machine until stopped.",
     "doctor": "Check account, servers, modules, sinks, clock, disk and config.",
