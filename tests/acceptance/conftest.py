@@ -109,8 +109,9 @@ class House:
         return await ended(await self.start(*arguments))
 
     def clips(self) -> dict[Path, str]:
-        """The clips in the folder, and the hash of each."""
-        return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in self.nas.rglob("*.mp4")}
+        """The clips in the folder, and the hash of each; what is kept of damaged ones is none."""
+        clips = [path for path in self.nas.rglob("*.mp4") if path.relative_to(self.nas).parts[0] != "damaged"]
+        return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in clips}
 
     def asked(self, path: str) -> int:
         """How many requests came for addresses with this in them."""
