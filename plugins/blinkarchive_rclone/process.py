@@ -43,7 +43,7 @@ _SETTINGS = (
     "--retries=1",
     "--low-level-retries=3",
     "--contimeout=15s",
-    "--timeout=5m",  # what the system still holds of a clip may take minutes on a slow line
+    "--timeout=20m",  # longer than the silence that ends a call: on a slow line the last bytes of many clips share it
     # What it remembers of calls that are over.
     "--rc-job-expire-duration=10s",
     "--rc-job-expire-interval=10s",

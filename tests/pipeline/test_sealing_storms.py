@@ -59,9 +59,9 @@ class Hit:
         await self._index.record(copy)
         self._storm.kills(0.03)
 
-    async def failed(self, clip: ClipId, sink: SinkName, reason: str, *, counts: bool) -> State:
+    async def failed(self, clip: ClipId, sink: SinkName, reason: str, *, counts: bool, final: bool = False) -> State:
         self._storm.kills(0.03)
-        return await self._index.failed(clip, sink, reason, counts=counts)
+        return await self._index.failed(clip, sink, reason, counts=counts, final=final)
 
 
 class Fails(MemorySink):

@@ -33,8 +33,8 @@ PAGE = 200
 class NewKindOptions:
     """The keys that `[sink.NAME]` takes beside `type`. Checked by their types before `open` is called.
 
-    A field without a default must be given by the owner. `type`, `required` and `encrypt` are
-    reserved: no field may be called so.
+    A field without a default must be given by the owner. `type`, `required`, `encrypt`, `parallel`
+    and `upload_limit` are reserved: no field may have these names.
     """
 
     path: str = field(metadata={"help": "the folder: absolute, or beginning with ~; it must exist"})
