@@ -164,9 +164,15 @@ class Process:
         )
         while True:
             with suppress(SinkUnavailable):
-                with suppress(Refused):
+                try:
                     await self.call("config/listremotes", {})  # it reads its config for that, and ends where it cannot
-                break
+                    break
+                except Refused:  # it may be about to end
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_DYING):
+                            await self._process.wait()
+                    if self._process.returncode is None:
+                        break
             if self._process.returncode is not None:
                 await asyncio.wait({listening}, timeout=1)
                 raise ConfigError(f"rclone does not start: {' / '.join(self._said) or 'it says nothing'}")
