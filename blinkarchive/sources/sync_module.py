@@ -136,6 +136,10 @@ class SyncModules:
             )
             listed.put_nowait((Batch(part=away or None), None))
             return
+        if module.status.casefold() == "offline":  # it would answer nothing, and a command would wait for it
+            offline = SourceError(f"sync module {module.name!r} is offline")
+            listed.put_nowait((Batch(part=replace(part, trouble=str(offline))), offline))
+            return
         try:
             desk = _Desk(self._client, module, self._clock)
             manifest = await desk.fresh()

@@ -95,3 +95,15 @@ async def test_a_recording_that_cloud_and_stick_both_keep_is_told_as_twins_and_f
         run = await house("run", "--json")
         assert (run.code, run.report["sources"]["sync-module"]["stored"]) == (0, 3), run.err
         assert len(house.clips()) == 6
+
+
+async def test_a_module_that_is_offline_is_skipped_without_a_command(house_of: Houses) -> None:
+    made = world(networks=2, clips=0, local_clips=4)
+    made.account.sync_modules[0].online = False
+    async with house_of(made) as house:
+        house.configure(more="[source.sync-module]\n")
+        run = await house("run", "--json", "--source", "sync-module")
+        assert run.report["stored"] == 4, run.err
+        posts = [e.path for e in house.cloud.log if e.method == "POST" and "/manifest/request" in e.path]
+        assert len(posts) == 1, "the module that is online, and no other"
+        assert "offline" in (await house("status")).out
