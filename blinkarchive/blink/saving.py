@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from blinkarchive import mp4
+from blinkarchive.blink.sizes import Sizes
 from blinkarchive.errors import ArchiveError, BadClip
 from blinkarchive.files import Files
 from blinkarchive.interfaces import Body
@@ -42,8 +43,8 @@ async def save(body: Body, path: Path, *, film: bool, replace: bool = True, clip
             async for chunk in body.chunks:
                 await _in_thread(files.write, fd, chunk)
                 size += len(chunk)
-            if clip is not None and not clip.fits(size):
-                raise BadClip(f"another clip: {size} bytes came, and {clip.size} KiB were promised")
+            if clip is not None and not Sizes().fit(clip.size, size):
+                raise BadClip(f"it may be another clip: {size} bytes came, and the manifest states a size of {clip.size}")
             await _in_thread(_finish, body, draft, path, fd, size, files, film, replace)
         finally:
             os.close(fd)

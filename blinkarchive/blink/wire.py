@@ -34,7 +34,6 @@ _PAGE_HEAD = 4096
 _LONGEST_KEY = 1000
 MOST_MALFORMED = 100
 """How many malformed items of one answer are kept to be looked at; the others are counted."""
-KIB = 1024
 
 _TITLE = re.compile(r"<title[^>]{0,100}>([^<]{1,500})", re.IGNORECASE)
 _STAMP = re.compile(r"(?:[?&]ts=|\A)(\d{9,14})(?:&|\Z)")
@@ -386,17 +385,13 @@ class LocalClip(Struct, frozen=True, kw_only=True):
     created_at: Moment
     #: The camera's name when it was recorded; without blanks and signs in the older form of manifests.
     camera_name: str = ""
-    #: In KiB, rounded; None when it is not said.
+    #: In KiB, rounded, as far as is known; None when it is not stated.
     size: int | None = None
 
     @property
     def lasting(self) -> tuple[str, datetime, int | None]:
         """All that lasts of it: another manifest has it under another number, and in the other form under a longer name."""
         return bare(self.camera_name), self.created_at, self.size
-
-    def fits(self, size: int) -> bool:
-        """Whether so many bytes may be this clip: what a manifest says may be off by one KiB."""
-        return self.size is None or abs(size / KIB - self.size) <= 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -413,10 +408,13 @@ class Manifest:
 _BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def lenient(raw: Raw | bytes, record: type[S]) -> S:
-    """Decode a record; an optional field that has a wrong type keeps its default. Raises `NotAsPromised`."""
+def lenient(raw: Raw | bytes, record: type[S], *, strict: bool = True) -> S:
+    """Decode a record; an optional field that has a wrong type keeps its default. Raises `NotAsPromised`.
+
+    When it is not `strict`, a text may hold a number.
+    """
     try:
-        return msgspec.json.decode(raw, type=record, dec_hook=_hook)
+        return msgspec.json.decode(raw, type=record, dec_hook=_hook, strict=strict)
     except msgspec.ValidationError:
         pass
     except _BROKEN as error:
@@ -431,11 +429,11 @@ def lenient(raw: Raw | bytes, record: type[S]) -> S:
         if each.required or each.encode_name not in fields:
             continue
         try:
-            msgspec.convert(fields[each.encode_name], each.type, dec_hook=_hook)
+            msgspec.convert(fields[each.encode_name], each.type, dec_hook=_hook, strict=strict)
         except msgspec.ValidationError:
             del fields[each.encode_name]
     try:
-        return msgspec.convert(fields, record, dec_hook=_hook)
+        return msgspec.convert(fields, record, dec_hook=_hook, strict=strict)
     except _BROKEN as error:
         raise NotAsPromised(_reason(error)) from None
 
@@ -682,15 +680,6 @@ class _Clips(Struct, frozen=True, kw_only=True):
     media: list[Raw] | None = None
 
 
-class _Strings(Struct, frozen=True, kw_only=True):
-    """An item of the older form: everything is a text."""
-
-    id: int
-    created_at: Moment
-    camera_name: str = ""
-    size: int | None = None
-
-
 class _Newer(Struct, frozen=True, kw_only=True):
     """An item of the newer form: numbers, and the time in one of two ways."""
 
@@ -729,12 +718,7 @@ def _local_clip(raw: Raw, *, newer: bool) -> LocalClip:
                 raise NotAsPromised("without a time")
             at = datetime.fromtimestamp(item.clip_start_millis / 1000, UTC)
         return LocalClip(id=item.id, created_at=at, camera_name=item.device_name)
-    try:
-        fields = msgspec.json.decode(raw, type=dict[str, Any])
-    except _BROKEN as error:
-        raise NotAsPromised(_reason(error)) from None
-    old = msgspec.convert(fields, _Strings, strict=False)
-    return msgspec.convert(msgspec.to_builtins(old), LocalClip)
+    return lenient(raw, LocalClip, strict=False)
 
 
 def _at(seconds: float) -> datetime | None:

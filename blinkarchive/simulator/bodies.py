@@ -498,7 +498,7 @@ def manifest(found: Manifest) -> Body:
         "clips": [
             {
                 "id": str(number),
-                "size": str(clip.kib),
+                "size": str(clip.kib) if clip.stated is None else clip.stated,
                 "camera_name": re.sub(r"\W", "", clip.camera),
                 "created_at": stamp(clip.created_at),
             }

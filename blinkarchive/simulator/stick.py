@@ -29,10 +29,12 @@ class LocalClip:
     number: int
     #: Until when its upload can be fetched, on the world's monotonic clock.
     fetchable_until: float = 0.0
+    #: Its size as a manifest states it; None: in KiB.
+    stated: str | None = None
 
     @property
     def kib(self) -> int:
-        """Its size as a manifest tells it."""
+        """Its size in KiB, rounded."""
         return round(self.take.size / 1024)
 
     def film(self) -> bytes:

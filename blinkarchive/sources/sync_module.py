@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from blinkarchive.blink.names import meant
+from blinkarchive.blink.sizes import Sizes
 from blinkarchive.clock import Clock
 from blinkarchive.errors import (
     BadClip,
@@ -43,10 +45,10 @@ longer than that.
 _BUSY_PAUSES = (3.0, 8.0, 15.0, 25.0)
 _FIRST_POLL = 0.5
 _SOONEST_POLL = 0.1
+_LATEST_POLL = 10.0
 _FASTER = 1.15
 _NEXT_POLL = 0.2
 _SLOWEST_POLL = 2.0
-_KIB = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +60,6 @@ class Facts:
     size: int | None
     #: Which of several that are equal in camera and time: from 1, in the manifest's order.
     nth: int
-
-    def fits(self, size: int) -> bool:
-        """Whether so many bytes are of the size that is told, which may be off by one KiB. No size fits what is not told."""
-        return self.size is not None and abs(size / _KIB - self.size) <= 1
 
 
 class SyncModules:
@@ -178,13 +176,16 @@ class SyncModules:
         async def open_clip() -> AsyncIterator[Body]:
             manifest, item = await desk.upload(facts)
             # The module is free again, and uploads the next clip while this one is fetched.
-            async with self._pace.download(), desk.fetched(manifest, item) as body:
+            async with self._pace.download(), desk.fetched(manifest, item, facts) as body:
                 yield body
 
         async def delete_clip() -> None:
             await desk.delete(facts)
 
-        return ClipRef(clip=clip, open=open_clip, delete=delete_clip if alone else None, fits=facts.fits)
+        def fits(size: int) -> bool:
+            return desk.sizes.confirm(facts.size, size)
+
+        return ClipRef(clip=clip, open=open_clip, delete=delete_clip if alone else None, fits=fits)
 
 
 NO_STORAGE = "unavailable"
@@ -214,7 +215,10 @@ class _Desk:
         self._manifest: Manifest | None = None
         self._taken_at = 0.0
         self._down: SourceError | None = None
-        #: Bytes a second, as learned; None before the first upload.
+        self.sizes = Sizes()
+        #: The hash of what came for a clip whose stated size it does not fit.
+        self._unlike: dict[Facts, str] = {}
+        #: Units of stated sizes per second, as learned; None before the first upload.
         self._rate: float | None = None
         #: What was on the stick before the last deletion, and what was deleted.
         self._before: tuple[frozenset[Facts], Facts] | None = None
@@ -323,21 +327,21 @@ class _Desk:
 
     def _expected(self, item: LocalClip) -> float:
         """After how many seconds to look for the first time: a little before the upload should be done."""
-        if self._rate is None or item.size is None:
+        if self._rate is None or not item.size or item.size < 0:
             return _FIRST_POLL
-        return max(_SOONEST_POLL, item.size * _KIB / self._rate - _NEXT_POLL / 2)
+        return min(_LATEST_POLL, max(_SOONEST_POLL, item.size / self._rate - _NEXT_POLL / 2))
 
     def _learn(self, item: LocalClip, seconds: float, looks: int) -> None:
         """How fast the module is. What was done at the first look may have been done long before it: then it is faster than
         it was thought to be, and the next first look is sooner.
         """
-        if item.size is None or seconds <= 0:
+        if not item.size or item.size < 0 or seconds <= 0:
             return
-        rate = item.size * _KIB / seconds
+        rate = item.size / seconds
         self._rate = rate * _FASTER if looks == 1 and self._rate is not None else rate
 
     @asynccontextmanager
-    async def fetched(self, manifest: Manifest, item: LocalClip) -> AsyncIterator[Body]:
+    async def fetched(self, manifest: Manifest, item: LocalClip, facts: Facts) -> AsyncIterator[Body]:
         """The bytes of a clip that was uploaded just now. Raises `BadClip` when they are not there, or are another clip's."""
         async with AsyncExitStack() as stack:
             try:
@@ -345,20 +349,22 @@ class _Desk:
             except ClipGone as error:
                 self.doubt()
                 raise BadClip(f"its upload was reported done, and it is not there ({error})") from error
-            yield Body(length=body.length, type=body.type, chunks=self._weighed(body, item))
+            yield Body(length=body.length, type=body.type, chunks=self._weighed(body, facts))
 
-    async def _weighed(self, body: Body, item: LocalClip) -> AsyncIterator[bytes]:
-        """The chunks of a clip, as long as they may be those that its manifest promises. Raises `BadClip`."""
-        size = 0
-        most = None if item.size is None else (item.size + 2) * _KIB
+    async def _weighed(self, body: Body, facts: Facts) -> AsyncIterator[bytes]:
+        """The chunks of a clip. Raises `BadClip` when their size is not the stated one, as another clip's would not be; but
+        when the same bytes come again by the number of a newer manifest, they are this clip, and its size is learned.
+        """
+        size, read = 0, hashlib.sha256()
         async for chunk in body.chunks:
             size += len(chunk)
-            if most is not None and size > most:
-                break
+            read.update(chunk)
             yield chunk
-        if not item.fits(size):
+        if not self.sizes.fit(facts.size, size) and self._unlike.get(facts) != read.hexdigest():
+            self._unlike[facts] = read.hexdigest()
             self.doubt()
-            raise BadClip(f"{size} bytes came, and the manifest promises {item.size} KiB: it is another clip, or half of it")
+            raise BadClip(f"{size} bytes came, and the manifest states a size of {facts.size}: it may be another clip")
+        self.sizes.learn(facts.size, size)
 
 
 def facts_of(manifest: Manifest) -> list[Facts]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+
+import pytest
 
 from blinkarchive.simulator import World
 from blinkarchive.simulator.plan import Rules
@@ -107,3 +110,36 @@ async def test_a_module_that_is_offline_is_skipped_without_a_command(house_of: H
         posts = [e.path for e in house.cloud.log if e.method == "POST" and "/manifest/request" in e.path]
         assert len(posts) == 1, "the module that is online, and no other"
         assert "offline" in (await house("status")).out
+
+
+UNITS: dict[str, Callable[[int], int]] = {
+    "1000 bytes": lambda size: round(size / 1000),
+    "clusters": lambda size: -(-size // 4096) * 4,
+    "bytes": lambda size: size,
+    "unknown": lambda size: size // 77,
+    "none at all": lambda _: 0,
+}
+
+
+@pytest.mark.parametrize("unit", UNITS)
+async def test_clips_are_archived_in_whatever_unit_their_sizes_are_stated(house_of: Houses, unit: str) -> None:
+    made = world(clips=0, local_clips=6)
+    for clip in made.account.sync_modules[0].stick.clips:
+        clip.stated = str(UNITS[unit](clip.take.size))
+    async with house_of(made) as house:
+        house.configure(more="[source.sync-module]\n")
+        run = await house("run", "--json")
+        assert (run.code, run.report["stored"]) == (0, 6), run.err
+        assert set(house.clips().values()) == films(made)
+
+
+@pytest.mark.parametrize("stated", ["0", "-1", "4000000", "99999999999999999999999999", "", "many", "1e3"])
+async def test_a_strange_size_of_one_clip_delays_and_stops_no_clip(house_of: Houses, stated: str) -> None:
+    made = world(clips=0, local_clips=4)
+    for clip in made.account.sync_modules[0].stick.clips[1:3]:
+        clip.stated = stated
+    async with house_of(made) as house:
+        house.configure(more="[source.sync-module]\n")
+        run = await house("run", "--json")
+        assert (run.code, run.report["stored"]) == (0, 4), run.err
+        assert set(house.clips().values()) == films(made)

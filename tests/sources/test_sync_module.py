@@ -171,7 +171,7 @@ async def test_a_clip_that_is_gone_from_the_stick_is_gone(source: SyncModules, w
 async def test_another_clip_or_half_of_one_is_found_out_by_its_size(source: SyncModules, world: World) -> None:
     [ref, *_] = await refs(source, module(world, "Hall"))
     world.faults.add("local-media.cut-unmarked")
-    with pytest.raises(BadClip, match="promises"):
+    with pytest.raises(BadClip, match="may be another clip"):
         await fetched(ref)
     world.faults.add("local-media.json-error")
     with pytest.raises(SourceError):
