@@ -88,7 +88,7 @@ class Commands:
         what: str,
         longest: float = LONGEST,
         polls: Polls = lambda _: POLL,
-    ) -> None:
+    ) -> wire.CommandStatus:
         """Wait until a command is complete. Raises `CommandFailed`, `CommandUnfinished`."""
         target = endpoints.command(command.network_id or network, command.id)
         deadline = self._clock.monotonic() + longest
@@ -107,3 +107,4 @@ class Commands:
                 f"{what}: accepted, and not done ({status.status_msg or 'no reason given'}, status {status.status})",
                 code=status.status_code,
             )
+        return status

@@ -222,11 +222,11 @@ def local_storage(account: int, network: int, module: int) -> str:
     return f"/api/v1/accounts/{account}/networks/{network}/sync_modules/{module}/local_storage"
 
 
-def local_clip(stick: str, manifest: int, clip: int) -> str:
+def local_clip(stick: str, manifest: int | str, clip: int | str) -> str:
     """A clip on a stick, by a manifest and the number it has there: its upload is asked for here, and fetched from here."""
     return f"{stick}/manifest/{manifest}/clip/request/{clip}"
 
 
-def local_deletion(stick: str, manifest: int, clip: int) -> str:
+def local_deletion(stick: str, manifest: int | str, clip: int | str) -> str:
     """Delete a clip on a stick, by a manifest and the number it has there."""
     return f"{stick}/manifest/{manifest}/clip/delete/{clip}"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from blinkarchive.blink import endpoints, wire
 from blinkarchive.blink.commands import BUSY_PAUSES, LONGEST, POLL, Commands, Polls
 from blinkarchive.blink.media import media
+from blinkarchive.blink.retired import is_retired
 from blinkarchive.blink.session import Session
 from blinkarchive.blink.wire import LocalClip, Manifest, StorageStatus, SyncModule
 from blinkarchive.clock import Clock
+from blinkarchive.errors import Busy, SourceError
 from blinkarchive.interfaces import Body
 from blinkarchive.retry import retry
 
@@ -40,15 +42,30 @@ class LocalStorage:
         """What is on the stick now."""
         what = f"{self._what}: the manifest"
         network = self.module.network_id
-        asking = f"{await self._base()}/manifest/request"
+        base = await self._base()
         async with self._commands.turn(network):
-            command = await self._commands.ask(asking, what=what, harmless=True)
-            await self._commands.wait(command, network=network, what=what)
-            return await retry(
-                lambda: self._session.get(f"{asking}/{command.id}", wire.manifest, what=what),
-                clock=self._clock,
-                pauses=MANIFEST_PAUSES,
-            )
+            command = await self._commands.ask(f"{base}/manifest/request", what=what, harmless=True)
+            child = (await self._commands.wait(command, network=network, what=what)).child
+            ids = tuple(dict.fromkeys((command.id, child or command.id)))
+            return await retry(lambda: self._brought(base, ids, what), clock=self._clock, pauses=MANIFEST_PAUSES)
+
+    async def _brought(self, base: str, ids: Sequence[int], what: str) -> Manifest:
+        """The manifest that a command has brought: it is kept for the command or for a part of it, and in a newer place where
+        the older one is retired. Raises what the first place answers.
+        """
+        missing: SourceError | None = None
+        for id in ids:
+            try:
+                return await self._session.get(f"{base}/manifest/request/{id}", wire.manifest, what=what)
+            except SourceError as error:
+                if not isinstance(error, Busy) and not is_retired(error):
+                    raise
+                missing = missing or error
+        assert missing is not None
+        if is_retired(missing):
+            with suppress(SourceError):
+                return await self._session.get(f"{base}/media/{ids[-1]}", wire.manifest, what=what)
+        raise missing
 
     async def prepare(
         self, manifest: Manifest, clip: LocalClip, *, longest: float = LONGEST, polls: Polls = lambda _: POLL

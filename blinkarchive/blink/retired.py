@@ -31,17 +31,18 @@ class Replaceable:
         try:
             return await older()
         except SourceError as error:
-            if not _is_retired(error):
+            if not is_retired(error):
                 raise
             retired = error
         try:
             answer = await newer()
         except SourceError as error:
-            raise (retired if _is_retired(error) else error) from None
+            raise (retired if is_retired(error) else error) from None
         self._replaced = True
         log.info("Blink has retired an endpoint; the newer one is used", extra={"endpoint": self._name, "because": str(retired)})
         return answer
 
 
-def _is_retired(error: SourceError) -> bool:
+def is_retired(error: SourceError) -> bool:
+    """Whether this is how an endpoint that is no longer served answers."""
     return isinstance(error, UpdateRequired) or error.status in _GONE

@@ -32,8 +32,8 @@ class LocalStorageMediaItem:
     camera: BlinkCamera | None = field(repr=False)
 
     @property
-    def id(self) -> int:
-        """Its number in this manifest."""
+    def id(self) -> int | str:
+        """Its number in this manifest; a text where the module has no numbers."""
         return self.clip.id
 
     @property

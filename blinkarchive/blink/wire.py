@@ -26,6 +26,8 @@ T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
 
 Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Opaque = Id | Annotated[str, Meta(max_length=100, pattern=r"\A[A-Za-z0-9_~:+=-][A-Za-z0-9._~:+=-]*\Z")]
+"""An id of a sync module, known to be a number today. It only has to be right in a path."""
 Moment = Annotated[datetime, Meta(tz=True)]
 
 RAW_SHOWN = 4000
@@ -318,6 +320,12 @@ class CommandStatus(Struct, frozen=True, kw_only=True):
     status: int = 0
     status_code: int = 908
     status_msg: str = ""
+    commands: list[Raw] = []
+
+    @property
+    def child(self) -> int | None:
+        """The id of the first command that it was divided into; None when it was not."""
+        return next((row.id for row in _each(self.commands[:1], _AnyCommand)[0]), None)
 
     @property
     def succeeded(self) -> bool:
@@ -381,7 +389,7 @@ class StorageStatus(Struct, frozen=True, kw_only=True):
 class LocalClip(Struct, frozen=True, kw_only=True):
     """A clip in a manifest. Its number is good with that manifest alone."""
 
-    id: Id
+    id: Opaque
     created_at: Moment
     #: The camera's name when it was recorded; without blanks and signs in the older form of manifests.
     camera_name: str = ""
@@ -398,7 +406,7 @@ class LocalClip(Struct, frozen=True, kw_only=True):
 class Manifest:
     """What is on a stick."""
 
-    id: int
+    id: Opaque
     clips: tuple[LocalClip, ...]
     malformed: tuple[Unreadable, ...]
 
@@ -675,7 +683,7 @@ def storage_status(body: bytes) -> StorageStatus:
 
 
 class _Clips(Struct, frozen=True, kw_only=True):
-    manifest_id: int | str
+    manifest_id: Opaque | None = None
     clips: list[Raw] | None = None
     media: list[Raw] | None = None
 
@@ -683,30 +691,28 @@ class _Clips(Struct, frozen=True, kw_only=True):
 class _Newer(Struct, frozen=True, kw_only=True):
     """An item of the newer form: numbers, and the time in one of two ways."""
 
-    id: Id
+    id: Opaque
     created_at: Moment | None = None
     clip_start_millis: int | None = None
     device_name: str = ""
 
 
 def manifest(body: bytes) -> Manifest:
-    """Decode a manifest of either form. A malformed item spoils nothing but itself."""
+    """Decode a manifest of either form. A malformed item spoils nothing but itself. One without clips is of an empty stick."""
     found = _decode(body, _Clips, "manifest_id")
-    try:
-        id = int(found.manifest_id)
-    except ValueError:
-        raise NotAsPromised("manifest_id is no number") from None
-    raws = found.clips if found.clips is not None else found.media
-    if raws is None:
-        raise NotAsPromised("an answer without clips")
+    raws = found.clips or found.media or []
+    if raws and found.manifest_id is None:
+        raise NotAsPromised("a manifest of clips without manifest_id")
+    if not msgspec.json.decode(body, type=dict[str, Raw]).keys() & {"manifest_id", "clips", "media"}:
+        raise NotAsPromised("an answer without manifest_id and clips")
     good: list[LocalClip] = []
     bad: list[tuple[Raw, str]] = []
     for raw in raws:
         try:
-            good.append(_local_clip(raw, newer=found.clips is None))
+            good.append(_local_clip(raw, newer=not found.clips))
         except (NotAsPromised, msgspec.ValidationError, ValueError, OverflowError, OSError) as error:
             bad.append((raw, str(error)))
-    return Manifest(id=id, clips=tuple(good), malformed=tuple(_malformed(bad)))
+    return Manifest(id=_number(found.manifest_id or 0), clips=tuple(good), malformed=tuple(_malformed(bad)))
 
 
 def _local_clip(raw: Raw, *, newer: bool) -> LocalClip:
@@ -718,7 +724,13 @@ def _local_clip(raw: Raw, *, newer: bool) -> LocalClip:
                 raise NotAsPromised("without a time")
             at = datetime.fromtimestamp(item.clip_start_millis / 1000, UTC)
         return LocalClip(id=item.id, created_at=at, camera_name=item.device_name)
-    return lenient(raw, LocalClip, strict=False)
+    clip = lenient(raw, LocalClip, strict=False)
+    return msgspec.structs.replace(clip, id=_number(clip.id))
+
+
+def _number(id: int | str) -> int | str:
+    """An id that is the text of a number as that number."""
+    return int(id) if isinstance(id, str) and id == id.lstrip("0") and id.isdecimal() and len(id) < 19 else id
 
 
 def _at(seconds: float) -> datetime | None:

@@ -406,7 +406,7 @@ def progress(account: Account, command: Command, now: float) -> Body:
         "status": command.status if complete else 0,
         "status_msg": "Command failed" if failed else "Command succeeded",
         "status_code": command.status_code if complete else 908,
-        "commands": [_row(account, command, now)],
+        "commands": [_row(account, command, now) | ({"id": command.parts[0]} if command.parts else {})],
         "media_id": None,
     }
 
@@ -490,14 +490,14 @@ def storage(module: SyncModule) -> Body:
     }
 
 
-def manifest(found: Manifest) -> Body:
+def manifest(found: Manifest, prefix: str = "") -> Body:
     """A manifest as modules make it: all of it in strings, names without what is no letter, digit or underscore, sizes in KiB."""
     return {
         "version": "1.0",
-        "manifest_id": str(found.id),
+        "manifest_id": f"{prefix}{found.id}",
         "clips": [
             {
-                "id": str(number),
+                "id": f"{prefix}{number}",
                 "size": str(clip.kib) if clip.stated is None else clip.stated,
                 "camera_name": re.sub(r"\W", "", clip.camera),
                 "created_at": stamp(clip.created_at),

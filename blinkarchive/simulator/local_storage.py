@@ -9,7 +9,7 @@ from datetime import datetime
 from aiohttp import web
 
 from blinkarchive.simulator import bodies
-from blinkarchive.simulator.answers import MANIFEST_FAILED, MANIFEST_NOT_READY, Refusal, as_json, media_not_found
+from blinkarchive.simulator.answers import MANIFEST_FAILED, MANIFEST_NOT_READY, Refusal, as_json, media_not_found, not_found
 from blinkarchive.simulator.commands import Command
 from blinkarchive.simulator.devices import SyncModule
 from blinkarchive.simulator.faults import OUTCOMES, Kind, Place, Target
@@ -29,11 +29,11 @@ class LocalStorage:
         self._world = world
         self._gate = gate
         self._films = films
-        self._manifests: dict[Command, Manifest] = {}  # what each command has brought
+        self._manifests: dict[int, Manifest] = {}  # what each command has brought, by the id that it is kept for
 
     def routes(self) -> list[web.RouteDef]:
         stick = "/api/v1/accounts/{account}/networks/{network}/sync_modules/{module}/local_storage"
-        command, manifest, clip = "{command:[0-9]{1,18}}", "{manifest:[0-9]{1,18}}", "{clip:[0-9]{1,18}}"
+        command, manifest, clip = "{command:[0-9]{1,18}}", "{manifest:[a-z]?[0-9]{1,18}}", "{clip:[a-z]?[0-9]{1,18}}"
         return [
             web.get(f"{stick}/status", self.status),
             web.post(f"{stick}/manifest/request", self.request_manifest),
@@ -73,7 +73,10 @@ class LocalStorage:
         account, module = self._gate.sync_module(request)
 
         async def usual() -> web.StreamResponse:
-            return as_json(bodies.manifest(self._brought(request, module)))
+            if self._world.rules.manifest_place == "newer":
+                raise not_found()
+            prefix = "m" if self._world.rules.local_ids == "letters" else ""
+            return as_json(bodies.manifest(self._brought(request, module), prefix))
 
         return await answer(request, self._world, Place.MANIFEST_READ, usual, _aim(account, module))
 
@@ -166,6 +169,7 @@ class LocalStorage:
                 module=module,
                 seconds=seconds,
                 fault=self._world.faults.strike(place, target, OUTCOMES),
+                parts=int(place is Place.MANIFEST and self._world.rules.manifest_place != "command"),
                 done=done if done is not None and (module.readable or unread) else None,
             )
             if command.ends < math.inf and not command.status:
@@ -175,14 +179,14 @@ class LocalStorage:
         return await answer(request, self._world, place, usual, target)
 
     def _keep(self, command: Command, module: SyncModule) -> None:
-        self._manifests[command] = module.stick.manifest()
+        self._manifests[(command.parts or [command.id])[0]] = module.stick.manifest()
 
     def _brought(self, request: web.Request, module: SyncModule) -> Manifest:
-        command = self._world.commands.get(module.network, int(request.match_info["command"]))
-        ended = command.complete(self._world.clock.monotonic())
+        id = int(request.match_info["command"])
         self._world.timeline.settle()  # what has ended well has brought something
-        if found := self._manifests.get(command):
+        if found := self._manifests.get(id):
             return found
+        ended = self._world.commands.get(module.network, id).complete(self._world.clock.monotonic())
         raise Refusal(409, MANIFEST_FAILED if ended else MANIFEST_NOT_READY)
 
     def _clip(self, request: web.Request, account: Account, module: SyncModule, place: Place) -> tuple[LocalClip | None, Target]:
@@ -193,7 +197,7 @@ class LocalStorage:
 
     def _found(self, request: web.Request, module: SyncModule) -> LocalClip | None:
         """The clip that the address means now."""
-        manifest, number = int(request.match_info["manifest"]), int(request.match_info["clip"])
+        manifest, number = (int(request.match_info[id].lstrip("m")) for id in ("manifest", "clip"))
         return module.stick.find(manifest, number, self._world.rules.old_manifest)
 
     def _stir(self, account: Account, module: SyncModule, place: Place, target: Target) -> None:

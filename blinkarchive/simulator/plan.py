@@ -65,6 +65,7 @@ SecondFactor = Literal["none", "202", "412"]
 
 
 ManifestTimes = Literal["created_at", "millis"]
+ManifestPlace = Literal["command", "part", "newer"]
 """A text, or milliseconds since 1970."""
 
 
@@ -99,6 +100,10 @@ class Rules(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     manifest_time: float = 3.0
     #: How the newer form of a manifest tells when a clip was recorded.
     manifest_times: ManifestTimes = "created_at"
+    #: Where a manifest is kept: for its command, for the part of the command, or only in the newer form (of the part).
+    manifest_place: ManifestPlace = "command"
+    #: Whether modules number manifests and clips, or give them other ids.
+    local_ids: Literal["numbers", "letters"] = "numbers"
     #: In seconds, what a module does before the first byte of an upload.
     upload_start: float = 0.1
     #: In seconds, how long a clip that was uploaded can be fetched.

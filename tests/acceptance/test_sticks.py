@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from blinkarchive.simulator import World
-from blinkarchive.simulator.plan import Rules
+from blinkarchive.simulator import World, bodies
+from blinkarchive.simulator.plan import ManifestPlace, Rules
 from tests.acceptance.conftest import Houses
 
 QUICK = Rules(command_time=0.1, manifest_time=0.1, upload_start=0.01)
@@ -143,3 +143,64 @@ async def test_a_strange_size_of_one_clip_delays_and_stops_no_clip(house_of: Hou
         run = await house("run", "--json")
         assert (run.code, run.report["stored"]) == (0, 4), run.err
         assert set(house.clips().values()) == films(made)
+
+
+@pytest.mark.parametrize("place", ["part", "newer"])
+async def test_a_manifest_is_found_wherever_it_is_kept(house_of: Houses, place: ManifestPlace) -> None:
+    made = world(networks=2, clips=0, local_clips=3)
+    made.rules.manifest_place = place
+    async with house_of(made) as house:
+        house.configure(more="[source.sync-module]\n")
+        run = await house("run", "--json")
+        assert (run.code, run.report["stored"]) == (0, 6), run.err
+        assert set(house.clips().values()) == films(made)
+
+
+async def test_the_ids_of_a_module_need_not_be_numbers(house_of: Houses) -> None:
+    made = world(clips=0, local_clips=3)
+    made.rules.local_ids = "letters"
+    async with house_of(made) as house:
+        house.configure(more="[source.sync-module]\n")
+        run = await house("run", "--json")
+        assert (run.code, run.report["stored"]) == (0, 3), run.err
+        assert set(house.clips().values()) == films(made)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {"version": "1.0", "manifest_id": "8977"},
+        {"version": "1.0", "manifest_id": "8977", "clips": None},
+        {"version": "1.0", "manifest_id": None, "clips": []},
+        {"version": "1.0", "clips": []},
+        {"manifest_id": 8977, "media": None},
+    ],
+)
+async def test_an_empty_stick_is_empty_however_its_module_states_it(house_of: Houses, manifest: dict[str, Any]) -> None:
+    made = world(networks=2, clips=0, local_clips=2)
+    made.faults.add("manifest-read.json-error", module=made.account.sync_modules[0].name, body=json.dumps(manifest), times=0)
+    async with house_of(made) as house:
+        house.configure(more="[source.sync-module]\n")
+        run = await house("run", "--json")
+        assert (run.code, run.report["listed"], run.report["stored"]) == (0, 2, 2), run.err
+        assert house.asked("/manifest/request/") == 2, "each manifest was read once"
+
+
+@pytest.mark.parametrize(
+    "odd", [{"id": "../../x"}, {"id": None}, {"id": ""}, {"created_at": None}, {"created_at": "soon"}, 7, None]
+)
+async def test_an_odd_item_of_a_manifest_is_reported_once_and_keeps_no_other_from_the_archive(house_of: Houses, odd: Any) -> None:
+    made = world(clips=0, local_clips=3)
+    async with house_of(made) as house:
+        house.configure(more="[source.sync-module]\n")
+        stick = made.account.sync_modules[0].stick
+        manifest = bodies.manifest(stick.manifest())
+        manifest["clips"].insert(0, {**manifest["clips"][0], **odd} if isinstance(odd, dict) else odd)
+        made.faults.add("manifest-read.json-error", body=json.dumps(manifest), times=0)
+        run = await house("run", "--json")
+        assert (run.code, run.report["stored"]) == (3, 3), run.err
+        assert set(house.clips().values()) == films(made)
+        for _ in range(10):
+            run = await house("run", "--json")
+        assert run.code == 0, run.err
+        assert (await house("status", "--check")).code == 0

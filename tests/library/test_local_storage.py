@@ -162,13 +162,20 @@ NEW = b'{"manifest_id":8977,"media":[%s]}'
         ),
         (NEW % b'{"id":7,"device_name":"Back Door"}', None),
         (NEW % b'{"id":7,"clip_start_millis":1e30}', None),
-        (OLD % b'{"id":"x","created_at":"2025-11-20T21:17:25+00:00"}', None),
+        (
+            OLD % b'{"id":"x-1.a","size":"many","created_at":"2025-11-20T21:17:25+00:00"}',
+            ("x-1.a", "2025-11-20T21:17:25+00:00", "", None),
+        ),
+        (OLD % b'{"id":"..","created_at":"2025-11-20T21:17:25+00:00"}', None),
+        (OLD % b'{"id":"1/2","created_at":"2025-11-20T21:17:25+00:00"}', None),
+        (OLD % b'{"id":"1%2F2","created_at":"2025-11-20T21:17:25+00:00"}', None),
+        (OLD % (b'{"id":"%s","created_at":"2025-11-20T21:17:25+00:00"}' % (b"1" * 101)), None),
         (OLD % b'{"id":"8","created_at":"yesterday"}', None),
         (OLD % b"[]", None),
     ],
 )
 def test_manifests_of_both_forms_are_read_and_a_bad_item_spoils_itself_alone(
-    body: bytes, clip: tuple[int, str, str, int | None] | None
+    body: bytes, clip: tuple[int | str, str, str, int | None] | None
 ) -> None:
     manifest = wire.manifest(body)
     assert manifest.id == 8977
@@ -178,7 +185,7 @@ def test_manifests_of_both_forms_are_read_and_a_bad_item_spoils_itself_alone(
 
 
 @pytest.mark.parametrize(
-    "body", [b"{}", b"[]", b'{"manifest_id":"x","clips":[]}', b'{"manifest_id":1}', b"\xff", b'{"clips":[]}']
+    "body", [b"{}", b"[]", b"\xff", b'{"message":"x"}', b'{"clips":[{"id":"5","created_at":"2025-11-20T21:17:25+00:00"}]}']
 )
 def test_what_is_no_manifest_is_an_error(body: bytes) -> None:
     with pytest.raises(wire.NotAsPromised):

@@ -257,7 +257,7 @@ async def test_every_status_is_looked_at(blink: Blink, world: World, status: int
 # Sticks
 
 
-def facts(items: tuple[LocalStorageMediaItem, ...]) -> list[tuple[int, datetime]]:
+def facts(items: tuple[LocalStorageMediaItem, ...]) -> list[tuple[int | str, datetime]]:
     return [(item.id, item.created_at) for item in items]
 
 
