@@ -12,7 +12,7 @@ from blinkarchive.blink.retired import is_retired
 from blinkarchive.blink.session import Session
 from blinkarchive.blink.wire import LocalClip, Manifest, StorageStatus, SyncModule
 from blinkarchive.clock import Clock
-from blinkarchive.errors import Busy, SourceError
+from blinkarchive.errors import Busy, Refused, SourceError
 from blinkarchive.interfaces import Body
 from blinkarchive.retry import retry
 
@@ -37,6 +37,20 @@ class LocalStorage:
     async def status(self) -> StorageStatus:
         """The state of the stick. The module is not woken for it."""
         return await self._session.get(f"{await self._base()}/status", wire.storage_status, what=f"{self._what}: its stick")
+
+    async def state(self) -> str:
+        """The state of the stick in lower case, as the homescreen has it; where it has none that is known, as the stick itself is
+        asked for it. "" when neither tells.
+        """
+        listed = self.module.local_storage_status.casefold()
+        if listed in wire.STORAGE_STATES:
+            return listed
+        try:
+            return (await self.status()).usb_state.casefold()
+        except SourceError as error:
+            if isinstance(error, Refused) or is_retired(error):
+                return listed
+            raise
 
     async def manifest(self) -> Manifest:
         """What is on the stick now."""

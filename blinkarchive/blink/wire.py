@@ -195,6 +195,13 @@ class Network(Struct, frozen=True, kw_only=True):
     sync_module_error: bool = False
 
 
+READABLE = ("active", "memory_full")
+"""The states of a USB storage whose clips can be had."""
+NO_STORAGE = "unavailable"
+"""The state of a module that has no USB storage."""
+STORAGE_STATES = (*READABLE, NO_STORAGE, "unmounted", "format_required", "incompatible")
+
+
 class SyncModule(Struct, frozen=True, kw_only=True):
     """A sync module. Its stick can be read in the states `active` and `memory_full`."""
 
@@ -220,7 +227,12 @@ class SyncModule(Struct, frozen=True, kw_only=True):
         """Whether the clips on its stick can be had now. `local_storage_enabled` does not tell: it was seen false on a stick
         in use.
         """
-        return self.local_storage_status in ("active", "memory_full")
+        return self.local_storage_status.casefold() in READABLE
+
+    @property
+    def offline(self) -> bool:
+        """Whether Blink knows that it is offline."""
+        return self.status.casefold() == "offline"
 
 
 class Signals(Struct, frozen=True, kw_only=True):
@@ -320,12 +332,8 @@ class CommandStatus(Struct, frozen=True, kw_only=True):
     status: int = 0
     status_code: int = 908
     status_msg: str = ""
-    commands: list[Raw] = []
-
-    @property
-    def child(self) -> int | None:
-        """The id of the first command that it was divided into; None when it was not."""
-        return next((row.id for row in _each(self.commands[:1], _AnyCommand)[0]), None)
+    #: The id of its first part; None when it has none.
+    child: int | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -593,6 +601,10 @@ class _AnyCommand(Struct, frozen=True, kw_only=True):
     command: str = ""
 
 
+class _Divided(Struct, frozen=True, kw_only=True):
+    commands: Raw = Raw(b"[]")
+
+
 def command(body: bytes) -> Command:
     """Decode the answer to whoever asked a device for something."""
     found = _decode(body, _AnyCommand, "id")
@@ -604,7 +616,9 @@ def command(body: bytes) -> Command:
 
 def command_status(body: bytes) -> CommandStatus:
     """Decode how far a command has come."""
-    return _decode(body, CommandStatus, "complete")
+    status = _decode(body, CommandStatus, "complete")
+    parts, _ = _each(_list(lenient(body, _Divided).commands)[:1], _AnyCommand)
+    return msgspec.structs.replace(status, child=next((part.id for part in parts), None))
 
 
 def live_view(body: bytes) -> LiveView:

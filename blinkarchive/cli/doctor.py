@@ -358,7 +358,7 @@ def module(network: str, one: networks.Module) -> Check:
     """How a sync module and its stick are."""
     found = f"{one.module.status or 'says nothing of itself'}; stick {networks.stick(one)}"
     advice = ""
-    if one.module.status == "offline":
+    if one.module.offline:
         advice = "has it power, and is it in reach of the router?"
     elif one.state in STICKS:
         advice = STICKS[one.state]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from blinkarchive.blink.details import Details
+from blinkarchive.blink.wire import NO_STORAGE, READABLE
 from blinkarchive.cli import house, running
 from blinkarchive.cli.exits import Exit
 from blinkarchive.cli.session import Session, Verb
@@ -28,7 +29,7 @@ class Module:
     @property
     def state(self) -> str:
         """The state of its stick; "" when it is not known."""
-        return self.stick.usb_state if self.stick else self.module.local_storage_status
+        return (self.stick.usb_state if self.stick else self.module.local_storage_status).casefold()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ async def read(account: str, client: Client) -> list[Row]:
 
 
 async def _stick(client: Client, module: SyncModule, details: Details) -> StorageStatus | None:
-    if module.local_storage_status in ("", "unavailable"):
+    if module.local_storage_status.casefold() == NO_STORAGE:
         return None
     failure = "the state of a module's USB storage is not known"
     return await details.read(client.local_storage(module).status, failure, sync_module=module.id)
@@ -108,12 +109,12 @@ def as_record(row: Row) -> dict[str, object]:
                 "type": one.module.type or None,
                 "serial": one.module.serial or None,
                 "status": one.module.status or None,
-                "online": one.module.status == "online" if one.module.status else None,
+                "online": one.module.status.casefold() == "online" if one.module.status else None,
                 "firmware": one.module.fw_version or None,
                 "wifi": one.module.wifi_strength,
                 "heard_at": iso(one.module.last_hb),
                 "stick": one.state or None,
-                "stick_readable": one.module.readable,
+                "stick_readable": one.state in READABLE,
                 "stick_used_percent": one.stick.usb_storage_used if one.stick else None,
             }
             for one in row.modules

@@ -70,4 +70,4 @@ async def _recorded(
 def _modules(found: house.Found[Camera]) -> list[SyncModule]:
     """The sync modules of a camera whose sticks can be read."""
     modules = found.house.home.sync_modules
-    return [one for one in modules if one.network_id == found.thing.network_id and one.readable and one.status != "offline"]
+    return [one for one in modules if one.network_id == found.thing.network_id and one.readable and not one.offline]

@@ -99,6 +99,7 @@ def _network(network: Network, now: datetime) -> Body:
 
 
 def _sync_module(module: SyncModule, now: datetime) -> Body:
+    storage = module.local_storage if module.listed_storage is None else module.listed_storage
     return {
         "id": module.id,
         "name": module.name,
@@ -116,7 +117,7 @@ def _sync_module(module: SyncModule, now: datetime) -> Body:
         "enable_temp_alerts": True,
         "local_storage_enabled": False,  # seen false on a module whose stick was in use: not to be relied on
         "local_storage_compatible": True,
-        "local_storage_status": module.local_storage,
+        **({"local_storage_status": storage} if storage else {}),
         "revision": "00",
     }
 

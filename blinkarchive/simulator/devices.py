@@ -66,6 +66,8 @@ class SyncModule:
     network: Network = field(repr=False)
     #: "active" and "memory_full" can be read.
     local_storage: str
+    #: What the homescreen has in place of that; "" when it has no such field.
+    listed_storage: str | None = None
     online: bool = True
     #: In bytes a second, from the module to the cloud; 0 is as fast as it goes.
     uplink: int = 500_000

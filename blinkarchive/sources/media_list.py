@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from blinkarchive.blink.listing import is_again, is_full
 from blinkarchive.clock import Clock
 from blinkarchive.errors import ListingIncomplete, LoginNeeded, Refused, SourceError
 from blinkarchive.interfaces import Batch, Body, ClipRef, LeftOut, Part
@@ -79,12 +80,15 @@ class MediaList:
         met: dict[int | str, int] = {}
         for down in range(0, 2 * _MOST_PASSES, 2):
             bottom: tuple[MediaItem, ...] = ()
+            before: MediaPage | None = None
             last = stale = 0
             full = False
             while (page := await self._page(since, last + 1)).items or page.malformed:
+                if before is not None and is_again(page, before) and not stale and (last > 1 or not full):
+                    break  # that was the last page
                 last += 1
-                bottom = page.items
-                full = not page.limit or len(page.items) + len(page.malformed) >= page.limit
+                before, bottom = page, page.items
+                full = is_full(page)
                 stale = stale + 1 if all(met.get(item.id) == down for item in bottom) else 0
                 if stale > _MOST_STALE:
                     raise ListingIncomplete(f"the media list repeats itself: page {last} brought nothing new")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from blinkarchive.blink.names import meant
 from blinkarchive.blink.sizes import Sizes
+from blinkarchive.blink.wire import NO_STORAGE, READABLE
 from blinkarchive.clock import Clock
 from blinkarchive.errors import (
     BadClip,
@@ -126,20 +127,21 @@ class SyncModules:
             scope=f"local:{self.account}:{module.network_id}:{module.id}:",
             name=f'sync module "{module.name or module.id}"',
         )
-        if not module.readable:
-            away = module.local_storage_status and replace(
-                part,
-                trouble=_unreadable(module.local_storage_status),
-                absent=module.local_storage_status == NO_STORAGE,
-            )
-            listed.put_nowait((Batch(part=away or None), None))
+        desk = _Desk(self._client, module, self._clock)
+        try:
+            state = await retry(desk.storage.state, clock=self._clock, patience=self._patience)
+        except SourceError as error:
+            listed.put_nowait((Batch(part=replace(part, trouble=str(error))), error))
             return
-        if module.status.casefold() == "offline":  # it would answer nothing, and a command would wait for it
+        if state not in READABLE:
+            away = replace(part, trouble=_unreadable(state), absent=state == NO_STORAGE) if state else None
+            listed.put_nowait((Batch(part=away), None))
+            return
+        if module.offline:  # it would answer nothing, and a command would wait for it
             offline = SourceError(f"sync module {module.name!r} is offline")
             listed.put_nowait((Batch(part=replace(part, trouble=str(offline))), offline))
             return
         try:
-            desk = _Desk(self._client, module, self._clock)
             manifest = await desk.fresh()
         except SourceError as error:
             listed.put_nowait((Batch(part=replace(part, trouble=str(error))), error))
@@ -187,9 +189,6 @@ class SyncModules:
 
         return ClipRef(clip=clip, open=open_clip, delete=delete_clip if alone else None, fits=fits)
 
-
-NO_STORAGE = "unavailable"
-"""What a module says of its storage when it has none."""
 
 _STICKS = {
     NO_STORAGE: "it has no stick",

@@ -204,3 +204,26 @@ async def test_an_odd_item_of_a_manifest_is_reported_once_and_keeps_no_other_fro
             run = await house("run", "--json")
         assert run.code == 0, run.err
         assert (await house("status", "--check")).code == 0
+
+
+@pytest.mark.parametrize("listed", ["", "ACTIVE", "ready", "Memory_Full"])
+async def test_a_stick_that_the_homescreen_does_not_state_well_is_archived_all_the_same(house_of: Houses, listed: str) -> None:
+    made = world(clips=0, local_clips=3)
+    made.account.sync_modules[0].listed_storage = listed
+    async with house_of(made) as house:
+        house.configure(more="[source.sync-module]\n")
+        run = await house("run", "--json")
+        assert (run.code, run.report["stored"]) == (0, 3), run.err
+        networks = json.loads((await house("networks", "--json")).out)
+        assert networks["networks"][0]["sync_modules"][0]["stick_readable"] is True
+
+
+@pytest.mark.parametrize("status", [404, 406, 500])
+async def test_a_module_whose_storage_nobody_knows_keeps_no_other_from_the_archive(house_of: Houses, status: int) -> None:
+    made = world(networks=2, clips=2, local_clips=3)
+    made.account.sync_modules[0].listed_storage = ""
+    made.faults.add("storage.status", module=made.account.sync_modules[0].name, status=status, times=0)
+    async with house_of(made) as house:
+        house.configure(more="[source.sync-module]\n")
+        run = await house("run", "--json")
+        assert (run.code, run.report["stored"]) == (3 if status == 500 else 0, 5), run.err

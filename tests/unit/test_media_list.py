@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import cast
 
 import pytest
 
 from blinkarchive.blink import Client, Homescreen, MediaItem, MediaPage
+from blinkarchive.blink.listing import pages as pages_of
 from blinkarchive.clock import ManualClock
 from blinkarchive.errors import ListingIncomplete, LoginNeeded, ServerTrouble, Throttled, TokenRevoked, UpdateRequired
 from blinkarchive.interfaces import Batch, Body, Part, Unreadable
@@ -153,6 +155,17 @@ async def test_a_list_that_repeats_itself_for_ever_is_not_read_for_ever() -> Non
     with pytest.raises(ListingIncomplete, match="repeats itself"):
         await read(cloud)
     assert len(cloud.asked) < 10
+
+
+@pytest.mark.parametrize("number", [3, 14, 20, 25])
+async def test_a_page_beyond_the_end_that_is_the_last_one_again_ends_the_list(number: int) -> None:
+    cloud = Cloud([item(n) for n in range(number)], size=10)
+    usual, pages = cloud.media_page, -(-number // 10)
+    cloud.media_page = lambda since, page: usual(since, min(page, pages))  # type: ignore[method-assign]  # the fault
+    assert sorted(ids(await read(cloud))) == list(range(number))
+    assert [len(page.items) async for page in pages_of(partial(cloud.media_page, START))] == [
+        min(10, number - before) for before in range(0, number, 10)
+    ]
 
 
 async def test_a_list_that_only_grows_at_its_top_is_not_read_again_and_again() -> None:
