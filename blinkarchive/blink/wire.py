@@ -424,13 +424,13 @@ class Manifest:
 _BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def lenient(raw: Raw | bytes, record: type[S], *, strict: bool = True) -> S:
-    """Decode a record; an optional field that has a wrong type keeps its default. Raises `NotAsPromised`.
+def lenient(raw: Raw | bytes, record: type[S]) -> S:
+    """Decode a record; an optional field that has a wrong type keeps its default, and a text may hold a number.
 
-    When it is not `strict`, a text may hold a number.
+    Raises `NotAsPromised`.
     """
     try:
-        return msgspec.json.decode(raw, type=record, dec_hook=_hook, strict=strict)
+        return msgspec.json.decode(raw, type=record, dec_hook=_hook, strict=False)
     except msgspec.ValidationError:
         pass
     except _BROKEN as error:
@@ -445,11 +445,11 @@ def lenient(raw: Raw | bytes, record: type[S], *, strict: bool = True) -> S:
         if each.required or each.encode_name not in fields:
             continue
         try:
-            msgspec.convert(fields[each.encode_name], each.type, dec_hook=_hook, strict=strict)
+            msgspec.convert(fields[each.encode_name], each.type, dec_hook=_hook, strict=False)
         except msgspec.ValidationError:
             del fields[each.encode_name]
     try:
-        return msgspec.convert(fields, record, dec_hook=_hook, strict=strict)
+        return msgspec.convert(fields, record, dec_hook=_hook, strict=False)
     except _BROKEN as error:
         raise NotAsPromised(_reason(error)) from None
 
@@ -580,7 +580,7 @@ def _others(home: Mapping[str, Raw], known: set[int]) -> list[Camera]:
 
 def _is_device(raw: Raw) -> bool:
     try:
-        msgspec.json.decode(raw, type=_Device)
+        msgspec.json.decode(raw, type=_Device, strict=False)
     except _BROKEN:
         return False
     return True
@@ -738,7 +738,7 @@ def _local_clip(raw: Raw, *, newer: bool) -> LocalClip:
                 raise NotAsPromised("without a time")
             at = datetime.fromtimestamp(item.clip_start_millis / 1000, UTC)
         return LocalClip(id=item.id, created_at=at, camera_name=item.device_name)
-    clip = lenient(raw, LocalClip, strict=False)
+    clip = lenient(raw, LocalClip)
     return msgspec.structs.replace(clip, id=_number(clip.id))
 
 

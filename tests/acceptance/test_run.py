@@ -6,11 +6,12 @@ import signal
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
-from blinkarchive.simulator import World
+from blinkarchive.simulator import World, bodies
+from blinkarchive.simulator.plan import Rules
 from tests.acceptance.conftest import Houses, ended, films
 
 
@@ -435,3 +436,45 @@ async def test_a_camera_that_is_gone_from_blink_and_still_in_the_archive_is_not_
         listed = await house("list", "--camera", f"{was}s")
         assert (listed.code, listed.out) == (0, "")
         assert f'Warning: the archive has no clip of a camera "{was}s"; did you mean "{was}"?' in listed.err
+
+
+# --- what the wire may do
+
+
+def _texts(value: Any) -> Any:
+    """The same answer with each id as a text."""
+    if isinstance(value, list):
+        return [_texts(one) for one in value]
+    if isinstance(value, dict):
+        return {key: str(one) if key == "id" or key.endswith("_id") else _texts(one) for key, one in value.items()}
+    return value
+
+
+async def test_ids_may_be_texts_wherever_they_are(house_of: Houses) -> None:
+    async with house_of(world(clips=6)) as house:
+        account = house.account
+        now = house.cloud.world.clock.now()
+        for clip in account.clips:
+            clip.extra = {"id": str(clip.id), "network_id": str(clip.camera.network.id)}
+        house.cloud.world.faults.add("homescreen.json-error", body=json.dumps(_texts(bodies.homescreen(account, now))), times=0)
+        ran = await house("run", "--json")
+        assert (ran.code, ran.counts[2]) == (0, 6), ran.err
+        for clip in account.clips:
+            clip.extra = {}
+        assert (await house("run", "--json")).counts[:3] == (6, 6, 0), "they are the same clips when they are numbers again"
+
+
+@pytest.mark.parametrize("missing", ["networks", "sync_modules", "cameras", "owls", "doorbells"])
+async def test_a_list_of_the_homescreen_that_is_null_costs_no_clip(house_of: Houses, missing: str) -> None:
+    made = World.from_seed(
+        5, clips=4, local_clips=2, clip_bytes=(8_000, 40_000), rules=Rules(manifest_time=0.1, upload_start=0.01)
+    )
+    async with house_of(made) as house:
+        house.configure(more="[source.sync-module]\n")
+        now = made.clock.now()
+        home = bodies.homescreen(house.account, now) | {missing: None}
+        made.faults.add("homescreen.json-error", body=json.dumps(home), times=0)
+        ran = await house("run", "--json")
+        assert (ran.code, ran.counts[2]) == (0, 4 if missing == "sync_modules" else 6), ran.err
+        assert (await house("cameras", "--json")).code == 0
+        assert (await house("networks", "--json")).code == 0
