@@ -7,7 +7,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -43,6 +43,7 @@ MANIFEST_LIFE = 60.0
 longer than that.
 """
 
+_MOST_UNFINISHED = 3
 _BUSY_PAUSES = (3.0, 8.0, 15.0, 25.0)
 _FIRST_POLL = 0.5
 _SOONEST_POLL = 0.1
@@ -214,6 +215,7 @@ class _Desk:
         self._manifest: Manifest | None = None
         self._taken_at = 0.0
         self._down: SourceError | None = None
+        self._unfinished = 0
         self.sizes = Sizes()
         #: The hash of what came for a clip whose stated size it does not fit.
         self._unlike: dict[Facts, str] = {}
@@ -251,10 +253,25 @@ class _Desk:
                 raise
             except SourceError as error:
                 self.doubt()
+                if isinstance(error, CommandUnfinished) and await self._does_other_things():
+                    raise CommandFailed(f"{error}; the module does other things", code=error.code) from error
                 self._judge(error)
                 raise
             self._learn(item, self._clock.monotonic() - began, looks)
             return manifest, item
+
+    async def _does_other_things(self) -> bool:
+        """Whether a module that has not done what it accepted still makes a manifest: then that was one clip's trouble.
+
+        Each such clip takes minutes, so a run bears only a few.
+        """
+        self._unfinished += 1
+        if self._unfinished > _MOST_UNFINISHED:
+            return False
+        with suppress(SourceError):
+            await self.fresh()
+            return True
+        return False
 
     async def _found(self, facts: Facts) -> tuple[Manifest, LocalClip]:
         """The clip in a manifest that is fresh enough, by all that lasts of it. Raises `ClipGone` when it is in none."""

@@ -237,6 +237,7 @@ async def test_a_module_that_does_not_do_what_it_accepted_is_asked_nothing_more(
 ) -> None:
     found = await refs(source, module(world, "Hall"))
     world.faults.add("upload.stall")
+    world.faults.add("manifest.stall")
     with pytest.raises(CommandUnfinished):
         await fetched(found[0])
     for ref in found[1:3]:
@@ -246,6 +247,27 @@ async def test_a_module_that_does_not_do_what_it_accepted_is_asked_nothing_more(
     assert len(cloud.seen("POST", "/clip/request/")) == 1
     other = await refs(source, module(world, "Barn"))
     assert await fetched(other[0]) == truth(module(world, "Barn"))[key(other[0])]
+
+
+async def test_a_clip_whose_upload_never_ends_keeps_no_other_from_the_archive(source: SyncModules, world: World) -> None:
+    hall = module(world, "Hall")
+    world.faults.add("upload.stall", clip=hall.stick.clips[0].number, times=0)
+    stuck, *others = await refs(source, hall)
+    with pytest.raises(CommandFailed, match="the module does other things") as raised:
+        await fetched(stuck)
+    assert not isinstance(raised.value, Transient), "it is a try of this clip, and waits for another run"
+    assert {key(ref): await fetched(ref) for ref in others} | {key(stuck): hall.stick.clips[0].film()} == truth(hall)
+
+
+async def test_a_run_bears_only_a_few_uploads_that_never_end(source: SyncModules, world: World, cloud: Running) -> None:
+    world.faults.add("upload.stall", module="Hall", times=0)
+    ends = []
+    for ref in await refs(source, module(world, "Hall")):
+        with pytest.raises(SourceError) as raised:
+            await fetched(ref)
+        ends.append(type(raised.value))
+    assert ends == [CommandFailed] * 3 + [CommandUnfinished] + [ModuleAway] * (len(ends) - 4)
+    assert len(cloud.seen("POST", "/clip/request/")) == 4
 
 
 async def test_a_module_that_is_busy_with_the_owners_phone_is_waited_for_and_then_left(source: SyncModules, world: World) -> None:
