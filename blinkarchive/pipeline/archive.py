@@ -270,9 +270,10 @@ class Archive:
         self._progress.trouble(f"account {source.account}, {source.name}", str(error))
 
     def _tell_of(self, source: Source, seen: SeenPart, failure: BlinkArchiveError | None) -> None:
-        """That a part which was listed before cannot be now is told, fault or not."""
+        """Report a part that was listed before and cannot be now, fault or not; one that is no longer there, only once."""
         part = seen.part
-        if part.trouble and seen.listed_at is not None and part.trouble not in str(failure):
+        reported = part.absent and seen.trouble_since != seen.seen_at
+        if part.trouble and not reported and seen.listed_at is not None and part.trouble not in str(failure):
             subject, what = Subject.account(source.account, source.name), f"{part.name}: {part.trouble}"
             self._progress.complete = False
             self._progress.failed(subject, what)

@@ -227,3 +227,24 @@ async def test_a_module_whose_storage_nobody_knows_keeps_no_other_from_the_archi
         house.configure(more="[source.sync-module]\n")
         run = await house("run", "--json")
         assert (run.code, run.report["stored"]) == (3 if status == 500 else 0, 5), run.err
+
+
+@pytest.mark.parametrize(("state", "codes"), [("unavailable", [3, 0, 0]), ("unmounted", [3, 3, 3])])
+async def test_a_stick_that_was_removed_is_reported_once_and_one_that_was_ejected_each_time(
+    house_of: Houses, state: str, codes: list[int]
+) -> None:
+    made = world(clips=1, local_clips=2)
+    module = made.account.sync_modules[0]
+    async with house_of(made) as house:
+        house.configure(more="[source.sync-module]\n")
+        assert (await house("run", "--json")).code == 0
+        module.local_storage = state
+        runs = [await house("run", "--json") for _ in range(3)]
+        assert [run.code for run in runs] == codes
+        assert [module.name in run.err for run in runs] == [code == 3 for code in codes]
+        status = json.loads((await house("status", "--json")).out)
+        assert [part["trouble"] for part in status["parts"] if module.name in part["name"]] == [
+            "it has no stick" if state == "unavailable" else "its stick was ejected"
+        ]
+        module.local_storage = "active"
+        assert (await house("run", "--json")).code == 0
