@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -49,15 +50,19 @@ class Files:
         """Remove a name."""
         os.unlink(path)
 
-    def make_folders(self, path: Path, mode: int = 0o777) -> None:
-        """Make a folder and its missing parents, each durable in the one above it."""
+    def make_folders(self, path: Path, mode: int | None = None) -> None:
+        """Make a folder and its missing parents, each durable in the one above it, and each of this mode; without one, the umask
+        decides.
+        """
         missing: list[Path] = []
         while not path.is_dir():
             missing.append(path)
             path = path.parent
         for folder in reversed(missing):
             try:
-                os.mkdir(folder, mode)
+                os.mkdir(folder, 0o777 if mode is None else mode)
+                if mode is not None:
+                    _set_mode(folder, mode)
             except FileExistsError:
                 if not folder.is_dir():
                     raise
@@ -87,6 +92,14 @@ class Files:
             self.write(fd, data)
         self.rename(temp, path)
         self.sync_folder(path.parent)
+
+
+def _set_mode(folder: Path, mode: int) -> None:
+    """Give a new folder its mode, whatever the umask, and keep that it passes its group on. Some file systems have no modes."""
+    found = folder.stat().st_mode
+    if stat.S_IMODE(found) & 0o777 != mode:
+        with suppress(PermissionError):
+            folder.chmod(mode | found & stat.S_ISGID)
 
 
 @contextmanager

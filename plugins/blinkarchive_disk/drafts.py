@@ -38,7 +38,7 @@ def _create(folder: Folder, files: Files) -> tuple[int, Path]:
     """
     for _ in range(3):
         draft = folder.path / draft_name()
-        fd = files.create(draft, 0o666)
+        fd = files.create(draft)
         with suppress(OSError):  # without locks a draft is judged by its age alone
             fcntl.flock(fd, fcntl.LOCK_EX)
         if folder.holds(draft.name, os.fstat(fd)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,6 +15,7 @@ from typing import TypeVar
 from blinkarchive import ConfigError, Content, Key, Sink, Stored
 from blinkarchive.files import Files
 from blinkarchive.threads import Steps
+from blinkarchive_disk.modes import mode_of
 from blinkarchive_disk.sizes import size_of
 from blinkarchive_disk.store import Store
 
@@ -34,6 +34,13 @@ class DiskOptions:
         default=None,
         metadata={"help": 'what stays free on that disk, such as "200 MB"; by default 1 % or 200 MB, whichever is more'},
     )
+    file_mode: str | None = field(
+        default=None,
+        metadata={
+            "help": 'the mode of new files, such as "0640" (folders then get 0750); by default 0600, or 0640 in a folder with '
+            "setgid or a default ACL"
+        },
+    )
 
 
 @asynccontextmanager
@@ -41,7 +48,7 @@ async def open_disk(options: DiskOptions, files: Files | None = None, *, make: b
     """Open a folder as a sink. `files` takes the place of the real file operations in tests. Without `make` a missing folder is
     not made.
 
-    Raises `ConfigError` for a path that is relative, and for a size that is none; `SinkUnavailable` when the folder
+    Raises `ConfigError` for a path that is relative, and for a size or a mode that is none; `SinkUnavailable` when the folder
     cannot be reached. Leaving waits for what still runs in threads, so that nothing is written after it.
     """
     path = Path(options.path).expanduser()
@@ -50,7 +57,8 @@ async def open_disk(options: DiskOptions, files: Files | None = None, *, make: b
             f'path = "{options.path}" must be absolute or begin with ~, to be the same place wherever the program is started'
         )
     min_free = None if options.min_free is None else size_of(options.min_free)
-    store = Store(path, files=files or Files(), min_free=min_free, mode=0o666 & ~_umask())
+    mode = None if options.file_mode is None else mode_of(options.file_mode)
+    store = Store(path, files=files or Files(), min_free=min_free, mode=mode)
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="blinkarchive-disk")
     try:
         await asyncio.wrap_future(pool.submit(store.open, make=make))
@@ -118,13 +126,6 @@ class DiskSink:
             return await asyncio.wrap_future(self._pool.submit(work, stop))
         finally:
             stop.set()
-
-
-def _umask() -> int:
-    """The owner's umask. It can only be read by setting it; what is created in that moment by others is private, not public."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _close(pool: ThreadPoolExecutor, store: Store) -> None:

@@ -17,6 +17,7 @@ from blinkarchive.files import Files
 from blinkarchive.keys import parts_of, why_not
 from blinkarchive_disk.drafts import draft_in, sweep
 from blinkarchive_disk.folder import Folder, OpenFolders, entered
+from blinkarchive_disk.modes import PRIVATE, default_mode, folder_mode, is_as_created, set_mode
 from blinkarchive_disk.renaming import rename_new
 from blinkarchive_disk.telling import told, where_folders_can_be_synced
 
@@ -47,6 +48,8 @@ class Store:
 
     Writing goes by path through a `Files`, looking up through folders that are held open; after every change both must agree
     on where it was made, so that nothing counts as stored that went elsewhere (an unmounted disk, a replaced folder).
+
+    `mode` is that of new files; without one, the folder decides.
     """
 
     def __init__(
@@ -55,13 +58,14 @@ class Store:
         *,
         files: Files,
         min_free: int | None,
-        mode: int,
+        mode: int | None = None,
         rename: Callable[[Path, Path], None] = rename_new,
     ) -> None:
         self._path = path
         self._files = files
         self._min_free = min_free
-        self._mode = mode
+        self._wanted_mode = mode
+        self._mode = PRIVATE if mode is None else mode
         self._rename_new = rename
         self._open: OpenFolders | None = None
         self._own = local()
@@ -88,10 +92,12 @@ class Store:
                 if not make:
                     raise SinkUnavailable(f"{self._path} does not exist: is the disk mounted?") from None
                 with where_folders_can_be_synced():
-                    self._files.make_folders(self._path)
+                    self._files.make_folders(self._path, folder_mode(self._mode))
                 self._open = OpenFolders(Folder.hold(self._path))
             except NotADirectoryError as error:
                 raise SinkUnavailable(f"{self._path} is a file, not a folder") from error
+            if self._wanted_mode is None:
+                self._mode = default_mode(self._open.root.fd)
 
     def close(self) -> None:
         """Let go of the folder. Closing twice, or what never was open, is no fault."""
@@ -171,7 +177,7 @@ class Store:
                     inner = folder.enter(name)
                 except FileNotFoundError:
                     with where_folders_can_be_synced():
-                        self._files.make_folders(folder.path / name)
+                        self._files.make_folders(folder.path / name, folder_mode(self._mode))
                     inner = folder.enter(name)
                 else:
                     # Another put, or a run that was killed, may have made it and not yet secured its name.
@@ -197,23 +203,25 @@ class Store:
     def _store(self, content: Content, source: int, file: os.stat_result, folder: Folder, name: str, stop: Event) -> None:
         """Bring a content under its final name. Raises `FileExistsError` when that is taken."""
         _go_on(stop)
-        if self._link(content, source, file, folder, name):
+        if self._link(content, file, folder, name):
             return
         _refuse_if_taken(folder, name)
         with draft_in(folder, self._files) as (fd, draft):
             self._copy(source, content, fd, stop)
+            set_mode(fd, self._mode)
             self._files.sync(fd)
             _go_on(stop)
             self._publish(fd, draft, folder, name)
 
-    def _link(self, content: Content, source: int, file: os.stat_result, folder: Folder, name: str) -> bool:
-        """Give the content's own file a second name, where both are on one file system: it is whole and durable already."""
-        if file.st_dev != folder.identity.st_dev:
+    def _link(self, content: Content, file: os.stat_result, folder: Folder, name: str) -> bool:
+        """Give the content's own file a second name: it is whole and durable already.
+
+        Only where both are on one file system, and nobody could tell it from a file that was created here.
+        """
+        if file.st_dev != folder.identity.st_dev or not is_as_created(file, os.fstat(folder.fd), self._mode):
             return False
         final = folder.path / name
         try:
-            if stat.S_IMODE(file.st_mode) != self._mode:
-                os.fchmod(source, self._mode)
             self._files.link(content.path, final)
         except OSError as error:
             if error.errno in _CANNOT_LINK:

@@ -7,10 +7,12 @@ import errno
 import fcntl
 import os
 import stat
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -338,19 +340,99 @@ async def test_a_content_on_the_same_file_system_is_linked_and_takes_no_room(fol
     assert (folder / KEY).samefile(content.path)
 
 
-@pytest.mark.parametrize("files", [Files(), Copying(), Unlinked()], ids=lambda files: type(files).__name__)
-@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)], ids=oct)
-async def test_the_owners_umask_decides_who_may_read(
-    folder: Path, make_content: MakeContent, files: Files, umask: int, mode: int
+EVERY_WAY = pytest.mark.parametrize("files", [Files(), Copying(), Unlinked()], ids=lambda files: type(files).__name__)
+"""By a link, by a copy, and by a copy that is renamed."""
+
+GROUP = 54321
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+@EVERY_WAY
+@pytest.mark.parametrize(
+    ("file_mode", "file", "inner"), [(None, 0o600, 0o700), ("0640", 0o640, 0o750), ("664", 0o664, 0o775), ("0644", 0o644, 0o755)]
+)
+async def test_the_config_and_not_the_umask_decides_who_may_read(
+    folder: Path, make_content: MakeContent, files: Files, umask: int, file_mode: str | None, file: int, inner: int
 ) -> None:
-    before = os.umask(umask)
+    async with open_disk(replace(options(folder), file_mode=file_mode), files) as sink:
+        await sink.put(Key("porch/clip.mp4"), make_content(10))
+    assert (mode(folder / "porch/clip.mp4"), mode(folder / "porch")) == (file, inner)
+
+
+@EVERY_WAY
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder to any group")
+async def test_the_members_of_a_folders_group_can_read_its_clips(
+    folder: Path, make_content: MakeContent, files: Files, umask: int
+) -> None:
+    folder.mkdir(exist_ok=True)
+    os.chown(folder, -1, GROUP)
+    folder.chmod(0o2770)
+    async with open_disk(options(folder), files) as sink:
+        await sink.put(Key("porch/clip.mp4"), make_content(10))
+        await sink.put(Key("clip.mp4"), make_content(11))
+    for clip in (folder / "porch/clip.mp4", folder / "clip.mp4"):
+        assert (mode(clip), clip.stat().st_gid) == (0o640, GROUP)
+    assert (mode(folder / "porch"), (folder / "porch").stat().st_gid) == (0o2750, GROUP)
+    assert mode(folder) == 0o2770, "a folder that exists keeps its mode"
+
+
+@EVERY_WAY
+async def test_what_a_default_acl_grants_is_granted(folder: Path, make_content: MakeContent, files: Files, umask: int) -> None:
+    folder.mkdir(exist_ok=True)
+    reader = 4242
+    entries = [(0x01, 6, -1), (0x02, 5, reader), (0x04, 5, -1), (0x10, 5, -1), (0x20, 0, -1)]
+    packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
     try:
-        async with open_disk(options(folder), files) as sink:
-            await sink.put(Key("clip.mp4"), make_content(10))
-        assert os.umask(umask) == umask
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE((folder / "clip.mp4").stat().st_mode) == mode
+        os.setxattr(folder, "system.posix_acl_default", packed)
+    except OSError as error:
+        pytest.skip(f"this file system has no ACLs: {error}")
+    async with open_disk(options(folder), files) as sink:
+        await sink.put(Key("porch/clip.mp4"), make_content(10))
+    acl = os.getxattr(folder / "porch/clip.mp4", "system.posix_acl_access")
+    granted = [struct.unpack_from("<HHi", acl, at) for at in range(4, len(acl), 8)]
+    assert (0x02, 5, reader) in granted, "the entry is inherited"
+    assert [allowed for tag, allowed, _ in granted if tag == 0x10] == [4], "and its mask lets it read"
+
+
+async def test_a_content_that_two_sinks_want_in_two_modes_has_both(
+    folder: Path, make_content: MakeContent, tmp_path: Path
+) -> None:
+    content = make_content(10)
+    for name, wanted in (("one", None), ("two", "0640"), ("three", "0600")):
+        async with open_disk(replace(options(tmp_path / name), file_mode=wanted)) as sink:
+            await sink.put(KEY, content)
+    assert [mode(tmp_path / name / KEY) for name in ("one", "two", "three")] == [0o600, 0o640, 0o600]
+
+
+@pytest.mark.parametrize("wrong", ["0400", "0200", "0755", "4640", "640 ", "", "rw-r-----", "0o640", "99999", "0640\n"])
+async def test_a_file_mode_that_makes_no_sense_is_refused(folder: Path, wrong: str) -> None:
+    with pytest.raises(ConfigError, match="file_mode"):
+        async with open_disk(replace(options(folder), file_mode=wrong)):
+            pass
+
+
+@EVERY_WAY
+async def test_a_file_system_without_modes_stores_all_the_same(
+    folder: Path, make_content: MakeContent, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "no modes here")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    monkeypatch.setattr(os, "chmod", refuse)
+    async with open_disk(replace(options(folder), file_mode="0660"), files) as sink:
+        await sink.put(Key("porch/clip.mp4"), make_content(10))
+        assert await names(sink) == ["porch/clip.mp4"]
 
 
 async def test_a_link_that_succeeded_though_its_answer_was_lost_is_a_success(folder: Path, make_content: MakeContent) -> None:
