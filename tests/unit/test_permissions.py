@@ -39,3 +39,42 @@ def test_what_must_not_be_read_is_refused_with_that_reason() -> None:
 
 def test_what_is_not_there_is_no_danger(tmp_path: Path) -> None:
     permissions.check_inside(tmp_path / "nothing", "the index")
+
+
+def mounted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, device: int) -> None:
+    """What Linux would list, were the file system of a device of this kind."""
+    mounts = tmp_path / "mountinfo"
+    number = f"{os.major(device)}:{os.minor(device)}"
+    mounts.write_text(
+        "22 27 0:21 / /proc rw,relatime - proc proc rw\nnonsense\n"
+        f"36 35 {number} /a /mnt/My\\040Disk rw,noatime shared:1 master:2 - {kind} /dev/sda1 rw,uid=0\n"
+    )
+    monkeypatch.setattr(permissions, "MOUNTS", mounts)
+
+
+@pytest.mark.parametrize(
+    ("kind", "called"), [("exfat", "exFAT"), ("ntfs3", "NTFS"), ("fuseblk", "NTFS or exFAT"), ("vfat", "FAT")]
+)
+def test_a_disk_without_modes_is_no_place_for_the_state_and_chmod_is_no_advice(
+    kind: str, called: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o777)
+    mounted(monkeypatch, tmp_path, kind, tmp_path.stat().st_dev)
+    with pytest.raises(ConfigError) as raised:
+        permissions.check(tmp_path, tmp_path.stat(), "the state folder", forbidden=permissions.WRITABLE)
+    assert f"on a disk of type {called}," in str(raised.value)
+    assert "chmod" not in str(raised.value)
+    assert f"uid={os.geteuid()},umask=0077" in str(raised.value)
+    tmp_path.chmod(0o700)
+    permissions.check(tmp_path, tmp_path.stat(), "the state folder", forbidden=permissions.WRITABLE)
+
+
+def test_a_disk_with_modes_and_a_system_that_lists_no_mounts_get_the_usual_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o777)
+    mounted(monkeypatch, tmp_path, "ext4", tmp_path.stat().st_dev)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="chmod 700"):
+            permissions.check(tmp_path, tmp_path.stat(), "the state folder", forbidden=permissions.WRITABLE)
+        monkeypatch.setattr(permissions, "MOUNTS", tmp_path / "nothing")
