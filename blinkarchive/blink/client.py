@@ -32,6 +32,7 @@ from blinkarchive.errors import (
     LoginLimit,
     LoginNeeded,
     NotSignedIn,
+    OtherAccount,
     ServerTrouble,
     Throttled,
     TokenRevoked,
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     import aiohttp
 
 T = TypeVar("T")
+
+Proof = Callable[[Tokens], Awaitable[Tokens]]
+"""Proves new tokens, and gives them as they are afterwards: they may have been renewed. Raises `OtherAccount` to refuse them."""
 
 
 class Client:
@@ -118,8 +122,10 @@ class Client:
         waiting = self._attempts.waiting(self._servers)
         return waiting if waiting is not None and self._attempts.is_fresh(waiting) else None
 
-    async def sign_in(self, username: str, password: Secret) -> None:
+    async def sign_in(self, username: str, password: Secret, *, prove: Proof | None = None) -> None:
         """Sign in: one attempt, at once, because a person asked for it.
+
+        `prove` is called with the new tokens before they replace the saved ones, and may raise `OtherAccount` to refuse them.
 
         Raises `CodeNeeded` when Blink sent a sign-in code: go on with `send_code`, here or in another process. Raises
         `WrongPassword`, `LoginLimit`, or another `SourceError`.
@@ -131,10 +137,10 @@ class Client:
         if isinstance(result, PendingSignIn):
             self._attempts.wait_for_code(result)
             raise CodeNeeded(f"{result.sent}; run `blinkarchive login --code CODE`")
-        await self._signed_in(result, hardware_id, username)
+        await self._signed_in(result, hardware_id, username, prove)
 
-    async def send_code(self, code: Secret) -> None:
-        """Give the code that a sign-in waits for.
+    async def send_code(self, code: Secret, *, prove: Proof | None = None) -> None:
+        """Give the code that a sign-in waits for. `prove` is as for `sign_in`.
 
         Raises `WrongCode`, after which another code may be given, or `LoginNeeded` when no sign-in waits.
         """
@@ -150,7 +156,7 @@ class Client:
             if error.status is not None and error.status < 500:
                 self._attempts.forget_waiting()  # the server has forgotten it, so it cannot be resumed
             raise
-        await self._signed_in(grant, pending.hardware_id, pending.username)
+        await self._signed_in(grant, pending.hardware_id, pending.username, prove)
 
     async def ensure_signed_in(self, username: str | None = None, password: Secret | None = None) -> None:
         """Be signed in, without a person: by the saved tokens, else by the password if there is one.
@@ -214,8 +220,14 @@ class Client:
         self._attempts.keep_hardware_id(tokens.hardware_id)
         await self._session.begin(replace(tokens, tier=None, account_id=None))
 
-    async def _signed_in(self, grant: wire.Grant, hardware_id: str, username: str) -> None:
+    async def _signed_in(self, grant: wire.Grant, hardware_id: str, username: str, prove: Proof | None) -> None:
         tokens = Tokens.granted(grant, self._servers, hardware_id=hardware_id, now=self._clock.now(), username=username or None)
+        try:
+            if prove is not None:
+                tokens = await prove(tokens)
+        except OtherAccount:
+            self._attempts.forget_waiting()
+            raise
         await self._session.begin(tokens)
         self._attempts.forget_waiting()
 

@@ -21,6 +21,8 @@ from blinkarchive.errors import (
     LoginNeeded,
     NothingArchived,
     NotSignedIn,
+    OtherAccount,
+    SourceError,
     TokenRevoked,
 )
 from blinkarchive.pace import Pace
@@ -32,6 +34,7 @@ from blinkarchive.wiring.state import State
 
 if TYPE_CHECKING:
     from blinkarchive.blink import Client, Endpoints
+    from blinkarchive.blink.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
@@ -109,24 +112,35 @@ async def sign_in(
     clock = clock or Clock()
     state = State(folder=config.archive.state)
     state.make()
+    kept = state.account(account)
+
+    async def prove(tokens: Tokens) -> Tokens:
+        try:
+            return await _proven(config, account, kept, tokens, clock)
+        except OtherAccount:
+            raise
+        except SourceError as error:  # Blink may be away: a sign-in that cost a code is kept, and the next run proves it
+            log.info("the new sign-in could not be proven yet", extra={"account": account, "because": str(error)})
+            return tokens
+
     with suppress(LoginNeeded):  # a file that cannot take the tokens is told before Blink sends a code
-        client.TokenFile(state.account(account)).load()
-    async with _blink(chosen, state.account(account), clock, Pace(chosen.pace, clock)) as blink:
+        client.TokenFile(kept).load()
+    async with _blink(chosen, kept, clock, Pace(chosen.pace, clock)) as blink:
         with suppress(LoginNeeded):  # what is saved is replaced; a code that another user waits for is of no use
             await blink.belong_to(chosen.username)
         waiting = blink.pending
         sent = waiting.sent if waiting is not None else ""
         if waiting is None:
             try:
-                await blink.sign_in(chosen.username, ask_password())
+                await blink.sign_in(chosen.username, ask_password(), prove=prove)
             except CodeNeeded as needed:
                 if blink.pending is None:
                     raise
                 sent = blink.pending.sent
                 log.info("a code is wanted", extra={"account": account, "because": str(needed)})
         if blink.pending is not None:
-            await blink.send_code(code or ask_code(f"{sent}."))
-        await _check_archive(config, account, str(await blink.account_id()))
+            await blink.send_code(code or ask_code(f"{sent}."), prove=prove)
+        await blink.account_id()
     return f"Account {account} is signed in."
 
 
@@ -148,16 +162,24 @@ async def import_credentials(config: Config, account: str, file: Path, *, clock:
             "into an account of its own"
         )
     tokens = replace(tokens, username=chosen.username)
-    # What is there stays in force until the new sign-in has proved good.
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=kept.parent) as folder:
-        async with _blink(chosen, Path(folder) / kept.name, clock, Pace(chosen.pace, clock)) as trial:
-            await trial.adopt(tokens)
-            await _check_archive(config, account, str(await trial.account_id()))
-            proven = trial.tokens
+    proven = await _proven(config, account, kept, tokens, clock)
     async with _blink(chosen, kept, clock, Pace(chosen.pace, clock)) as blink:
         await blink.adopt(proven)
         await blink.account_id()
     return f"Account {account} is signed in with what {file} held. That file still holds a password in clear: delete it."
+
+
+async def _proven(config: Config, account: str, kept: Path, tokens: Tokens, clock: Clock) -> Tokens:
+    """Tokens that Blink accepts, and that are of the account whose clips the archive has. What is saved stays in force.
+
+    Raises `OtherAccount`, or another `SourceError`.
+    """
+    chosen = config.accounts[account]
+    with tempfile.TemporaryDirectory(prefix=".trial-", dir=kept.parent) as folder:
+        async with _blink(chosen, Path(folder) / kept.name, clock, Pace(chosen.pace, clock)) as trial:
+            await trial.adopt(tokens)
+            await _check_archive(config, account, str(await trial.account_id()))
+            return trial.tokens
 
 
 async def _check_archive(config: Config, account: str, signed_in: str) -> None:

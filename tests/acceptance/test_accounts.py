@@ -9,6 +9,7 @@ import sqlite3
 import pytest
 
 from blinkarchive.simulator import CloudClip, World
+from blinkarchive.simulator.plan import SecondFactor
 from blinkarchive.simulator.stick import LocalClip
 from tests.acceptance.conftest import House, Houses, films
 
@@ -100,6 +101,30 @@ async def test_another_account_under_the_same_name_is_refused_and_deletes_nothin
         shutil.rmtree(house.folder / "state" / "accounts")
         assert (await house("run")).code == 0
         assert {clip.id for clip in deleted if isinstance(clip, CloudClip)} == {clip.id for clip in anna.clips}
+
+
+@pytest.mark.parametrize("second_factor", ["none", "202"])
+async def test_a_login_as_somebody_else_leaves_the_good_sign_in_as_it_is(house_of: Houses, second_factor: SecondFactor) -> None:
+    world = two_owners()
+    world.accounts[1].second_factor = second_factor
+    async with house_of(world) as house:
+        point_at(house, 0)
+        assert (await house("run", "--since", "2020-01-01")).code == 0
+        folder = house.folder / "state" / "accounts" / "a0"
+        before = (folder / "tokens.json").read_bytes()
+        point_at(house, 1)
+        signing_in = await house("login")
+        if second_factor == "202":
+            assert signing_in.code == 4
+            signing_in = await house("login", "--code", world.accounts[1].code)
+        assert (signing_in.code, f"Blink account {world.accounts[1].id}" in signing_in.err) == (4, True)
+        assert (folder / "tokens.json").read_bytes() == before
+        assert not (folder / "tokens.pending.json").exists(), "its code was used"
+        assert list(folder.parent.rglob(".trial-*")) == []
+        point_at(house, 0)
+        posted = house.asked("/oauth/")
+        assert (await house("run")).code == 0
+        assert house.asked("/oauth/") == posted
 
 
 async def test_an_archive_of_before_adopts_the_account_that_it_meets_first(house_of: Houses) -> None:
