@@ -109,13 +109,15 @@ class Registry:
     ) -> Registry:
         """Import the plugins that offer these kinds, and those that are named besides, which need not offer any.
 
-        Nothing is raised for a plugin that fails or is not installed: asking for its kind does.
-        Raises `ConfigError` when `also` names a plugin that is not installed.
+        Nothing is raised for a plugin that fails or is not installed: asking for its kind does. One that `also` names, and that
+        is not installed, is among the failures.
         """
         registry = cls(points, deadline=deadline)
         wanted = set(also)
-        if missing := sorted(wanted - registry._points.keys() - registry._failures.keys()):
-            raise ConfigError(f"[plugins] load: no plugin {missing[0]!r} is installed{_nearest(missing[0], registry._points)}")
+        for name in wanted - registry._points.keys() - registry._failures.keys():
+            registry._failures[name] = PluginError(
+                f"[plugins] load: no plugin {name!r} is installed{_nearest(name, registry._points)}"
+            )
         for name in sorted(registry._points.keys() & (wanted | set(kinds))):
             registry._load(name)
         return registry

@@ -175,3 +175,22 @@ async def test_the_trouble_of_one_sink_is_its_own(house_of: Houses, breaks: Brea
 
 def _said(report: Mapping[str, Any]) -> str:
     return " ".join(trouble["what"] for trouble in report["troubles"] if trouble["where"] == "sink bad")
+
+
+async def test_a_plugin_that_is_to_be_loaded_and_is_not_installed_keeps_no_clip_from_a_sink(house_of: Houses) -> None:
+    async with house_of(World.from_seed(5, clips=CLIPS)) as house:
+        house.configure(more='[plugins]\nload = ["ears", "attic"]\n[sink.bad]\ntype = "attic"\n')
+        ran = await house("run", "--json")
+        assert (ran.code, len(house.clips()), ran.report["sinks_failed"]) == (3, CLIPS, ["bad"]), ran.err
+        assert "no plugin 'attic' is installed" in _said(ran.report)
+        assert any(one["where"] == "plugin ears" for one in ran.report["troubles"])
+        checks = {check["what"]: check for check in (await house("doctor", "--json")).report["checks"]}
+        assert (checks["plugin ears"]["verdict"], checks["sink bad"]["verdict"], checks["sink nas"]["verdict"]) == (
+            "fail",
+            "fail",
+            "ok",
+        )
+        house.configure(more='[plugins]\nload = ["ears"]\n')
+        ran = await house("run")
+        assert ran.code == 0
+        assert "no plugin 'ears' is installed" in ran.err
