@@ -8,7 +8,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+AT_ONCE = 8
+"""So many sinks, or accounts, are checked at the same time."""
 DEADLINE = 20.0
 """How long one check may take, in seconds."""
 
@@ -130,11 +132,26 @@ async def _all(config: Config) -> list[Check]:
         *await _accounts(config),
         *[check async for check in _bound(config)],
         *[check async for check in _servers(config)],
-        *[check async for check in _modules(config)],
-        *[check async for check in _sinks(config, registry)],
-        *[check async for check in _catalogues(config)],
+        *await _side_by_side(_modules(config, name) for name in config.accounts),
+        *await _side_by_side(
+            [
+                *(_sink_checks(config, registry, name, sink) for name, sink in config.sinks.items()),
+                *(_catalogues(config, name) for name in config.sinks),
+            ]
+        ),
         *_alarm(config),
     ]
+
+
+async def _side_by_side(works: Iterable[Awaitable[list[Check]]]) -> list[Check]:
+    """The checks of several places, in their order, a few at a time: one that is silent delays no other."""
+    free = asyncio.Semaphore(AT_ONCE)
+
+    async def one(work: Awaitable[list[Check]]) -> list[Check]:
+        async with free:
+            return await work
+
+    return [check for checks in await asyncio.gather(*map(one, works)) for check in checks]
 
 
 def _plugins(config: Config) -> Registry:
@@ -331,27 +348,23 @@ def clock(off: timedelta) -> Check:
     return Check(what="clock", verdict=Verdict.OK, found="agrees with the server's")
 
 
-async def _modules(config: Config) -> AsyncIterator[Check]:
-    """How the sync modules and their sticks are, as far as accounts that are signed in tell. No module is woken for it."""
+async def _modules(config: Config, name: str) -> list[Check]:
+    """How the sync modules of an account and their sticks are, if it is signed in. No module is woken for it."""
     from blinkarchive import wiring
 
-    for name, account in config.accounts.items():
-        if accounts.standing(config, account, Clock().now()).state is not accounts.SignIn.SIGNED_IN:
-            continue  # the account has a line of its own
-        what = f"modules of {name}"
-        try:
-            async with asyncio.timeout(DEADLINE), wiring.signed_in(config, name, by_password=False) as client:
-                rows = await networks.read(name, client)
-        except LoginNeeded as error:
-            yield Check(what=what, verdict=Verdict.FAIL, found=str(error), advice=f"blinkarchive login --account {name}")
-        except TimeoutError:
-            yield Check(what=what, verdict=Verdict.WARN, found=f"no answer within {length(DEADLINE)}")
-        except BlinkArchiveError as error:
-            yield Check(what=what, verdict=Verdict.WARN, found=str(error))
-        else:
-            for row in rows:
-                for one in row.modules:
-                    yield module(row.name, one)
+    if accounts.standing(config, config.accounts[name], Clock().now()).state is not accounts.SignIn.SIGNED_IN:
+        return []  # the account has a line of its own
+    what = f"modules of {name}"
+    try:
+        async with asyncio.timeout(DEADLINE), wiring.signed_in(config, name, by_password=False) as client:
+            rows = await networks.read(name, client)
+    except LoginNeeded as error:
+        return [Check(what=what, verdict=Verdict.FAIL, found=str(error), advice=f"blinkarchive login --account {name}")]
+    except TimeoutError:
+        return [Check(what=what, verdict=Verdict.WARN, found=f"no answer within {length(DEADLINE)}")]
+    except BlinkArchiveError as error:
+        return [Check(what=what, verdict=Verdict.WARN, found=str(error))]
+    return [module(row.name, one) for row in rows for one in row.modules]
 
 
 def module(network: str, one: networks.Module) -> Check:
@@ -366,37 +379,34 @@ def module(network: str, one: networks.Module) -> Check:
     return Check(what=what, verdict=Verdict.WARN if advice else Verdict.OK, found=found, advice=advice)
 
 
-async def _sinks(config: Config, registry: Registry) -> AsyncIterator[Check]:
-    for name, sink in config.sinks.items():
-        what = f"sink {name}"
-        try:
-            kind = registry.sink_type(sink.type)
-            async with Hands() as hands:
-                checks = await hands.do(partial(_sink, config, sink, kind, what), Silence(DEADLINE))
-            for check in checks:
-                yield check
-        except TimeoutError:
-            yield Check(what=what, verdict=Verdict.FAIL, found=f"no answer within {length(DEADLINE)}", advice="is it online?")
-        except ConfigError as error:
-            yield Check(what=what, verdict=Verdict.FAIL, found=_in_a_line(error), advice="mend the config")
-        except PluginError as error:
-            yield Check(what=what, verdict=Verdict.FAIL, found=str(error), advice="mend or update the plugin")
-        except BlinkArchiveError as error:
-            yield Check(what=what, verdict=Verdict.FAIL, found=str(error), advice="mend it; the next run catches up")
-        except Exception as error:  # noqa: BLE001  # code of the plugin
-            found = redact(f"its plugin failed: {type(error).__name__}: {error}")
-            yield Check(what=what, verdict=Verdict.FAIL, found=found, advice="mend or update the plugin")
+async def _sink_checks(config: Config, registry: Registry, name: SinkName, sink: SinkConfig) -> list[Check]:
+    what = f"sink {name}"
+    try:
+        kind = registry.sink_type(sink.type)
+        async with Hands() as hands:
+            return await hands.do(partial(_sink, config, sink, kind, what), Silence(DEADLINE))
+    except TimeoutError:
+        found, advice = f"no answer within {length(DEADLINE)}", "is it online?"
+    except ConfigError as error:
+        found, advice = _in_a_line(error), "mend the config"
+    except PluginError as error:
+        found, advice = str(error), "mend or update the plugin"
+    except BlinkArchiveError as error:
+        found, advice = str(error), "mend it; the next run catches up"
+    except Exception as error:  # noqa: BLE001  # code of the plugin
+        found, advice = redact(f"its plugin failed: {type(error).__name__}: {error}"), "mend or update the plugin"
+    return [Check(what=what, verdict=Verdict.FAIL, found=found, advice=advice)]
 
 
-async def _catalogues(config: Config) -> AsyncIterator[Check]:
-    """Which sinks list copies that the index does not know. A sink that is away has a line of its own."""
+async def _catalogues(config: Config, name: SinkName) -> list[Check]:
+    """Whether a sink lists copies that the index does not know. A sink that is away has a line of its own."""
     from blinkarchive import wiring
 
-    for name in config.sinks:
-        with suppress(TimeoutError, BlinkArchiveError):
-            async with asyncio.timeout(DEADLINE):
-                if unknown := await wiring.unknown(config, name):
-                    yield Check(what=f"catalogues of {name}", verdict=Verdict.WARN, found=str(unknown))
+    with suppress(TimeoutError, BlinkArchiveError):
+        async with asyncio.timeout(DEADLINE):
+            if unknown := await wiring.unknown(config, name):
+                return [Check(what=f"catalogues of {name}", verdict=Verdict.WARN, found=str(unknown))]
+    return []
 
 
 def _in_a_line(error: ConfigError) -> str:

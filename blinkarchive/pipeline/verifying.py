@@ -64,15 +64,16 @@ class Verifying:
         lane: Lane,
         index: Index,
         *,
+        found: Verified | None = None,
         share: float,
         identities: Identities | None = None,
         folder: Path,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`share` is how many of the copies are read back to the last byte, of 1; which, `chance` says. With `identities`, those
-        that are encrypted are decrypted, in `folder`, and compared with the clip.
+        """`found` is told of each copy. `share` is how many of the copies are read back to the last byte, of 1; which, `chance`
+        says. With `identities`, those that are encrypted are decrypted, in `folder`, and compared with the clip.
         """
-        self.found = Verified()
+        self.found = found or Verified()
         self._lane = lane
         self._index = index
         self._share = share

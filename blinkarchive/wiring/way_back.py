@@ -137,7 +137,8 @@ async def verify(
     identities: Identities | None = None,
     clock: Clock | None = None,
 ) -> None:
-    """Look at every copy that the sinks should hold, and read a share of them back; `found` is told of each, by sink.
+    """Look at every copy that the sinks should hold, in all sinks at the same time, and read a share of them back; `found` is
+    told of each, by sink.
 
     What is lost the index knows to be lacking: the next run puts it there again. Raises `ArchiveBusy` while a run goes on,
     `NothingArchived`, `ConfigError` and `ArchiveError`.
@@ -147,14 +148,19 @@ async def verify(
         pass  # an index is not made to look for copies in it
     with held(state.lock):
         async with Index.open(state.index, clock=clock or Clock()) as index, AsyncExitStack() as stack:
-            for lane in await _lanes(stack, openings, await index.sink_ids()):
-                looking = Verifying(lane, index, share=share, identities=identities, folder=state.folder)
-                found[lane.name] = looking.found
-                if lane.closed:
-                    looking.found.closed = lane.closed
-                else:
-                    await looking.look(index.clips([lane.name]))
-                    await _note_unknown(lane, index, identities, looking.found, await _encrypted(config, index, [lane]))
+            lanes = await _lanes(stack, openings, await index.sink_ids())
+            encrypted = await _encrypted(config, index, lanes)
+            found |= {lane.name: Verified(closed=lane.closed) for lane in lanes}
+
+            async def look(lane: Lane) -> None:
+                looking = Verifying(lane, index, found=found[lane.name], share=share, identities=identities, folder=state.folder)
+                await looking.look(index.clips([lane.name]))
+                await _note_unknown(lane, index, identities, looking.found, encrypted)
+
+            async with asyncio.TaskGroup() as tasks:  # one that is slow or silent delays no other
+                for lane in lanes:
+                    if not lane.closed:
+                        tasks.create_task(look(lane))
 
 
 async def unknown(config: Config, name: SinkName) -> Unknown:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -194,3 +195,38 @@ async def test_a_plugin_that_is_to_be_loaded_and_is_not_installed_keeps_no_clip_
         ran = await house("run")
         assert ran.code == 0
         assert "no plugin 'ears' is installed" in ran.err
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[int]:
+    """A port that takes connections, and says nothing."""
+    writers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in writers:
+            writer.close()
+
+
+async def test_silent_sinks_delay_doctor_and_verify_no_longer_than_one_of_them(house_of: Houses) -> None:
+    """One by one, four of them would take longer than this test waits for a command."""
+    async with house_of(World.from_seed(5, clips=CLIPS)) as house, silent_server() as port:
+        assert (await house("run", "--json")).code == 0
+        known = house.folder / "known_hosts"
+        known.write_bytes(f"[127.0.0.1]:{port} ".encode() + KEY)
+        sinks = "".join(
+            f'[sink.silent{number}]\ntype = "sftp"\nhost = "127.0.0.1"\nport = {port}\nusername = "me"\npath = "/x"\n'
+            f'password = "x"\nknown_hosts = "{known}"\n'
+            for number in range(4)
+        )
+        house.configure(more=sinks)
+        checks = {check["what"]: check for check in (await house("doctor", "--json")).report["checks"]}
+        assert [checks[f"sink silent{number}"]["verdict"] for number in range(4)] == ["fail"] * 4
+        assert checks["sink nas"]["verdict"] == "ok"
+        order = [what for what in checks if what.startswith("sink ")]
+        assert order == ["sink nas", *(f"sink silent{number}" for number in range(4))]
+        verified = await house("verify", "--json")
+        assert verified.report["sinks"]["nas"]["sound"] == CLIPS
+        assert [bool(verified.report["sinks"][f"silent{number}"]["closed"]) for number in range(4)] == [True] * 4
