@@ -30,6 +30,7 @@ from blinkarchive.errors import (
     Unavailable,
 )
 from blinkarchive.interfaces import Body, Sink
+from blinkarchive.keys import LONGEST_KEY
 from blinkarchive.model import Content, Copy, Key, SinkName, Stored
 from blinkarchive.pipeline import proof
 from blinkarchive.pipeline.first_use import MARKER as MARKER
@@ -57,6 +58,8 @@ _FIRST = 3
 _SHARE = 1 / 16
 _SILENCE = 120.0
 _CLOSING = 5.0
+MOST_LISTED = 2_000_000
+"""So many objects of a listing are held in memory: some hundred bytes for each."""
 _LONGEST_MARKER = 4096
 _NOT_OPENED = "not opened"
 _DEAF = "its plugin does not answer, and does not stop when it is told to"
@@ -507,14 +510,31 @@ class Lane:
             return ()
 
     async def list(self, prefix: str) -> list[Stored]:
-        """Every object whose key begins with `prefix`, in the order of their keys. Raises `SinkError` or `PluginError`."""
+        """Every object whose key begins with `prefix`, in the order of their keys. What cannot be a key is left out.
+
+        Raises `SinkError` or `PluginError`; also for a listing that holds more than `MOST_LISTED`, which may have no end.
+        """
 
         async def listed(silence: Silence) -> list[Stored]:
-            found = []
-            async for stored in self._sink.list(prefix):
-                silence.progress()
-                found.append(stored)
-            return sorted(found, key=lambda stored: stored.key)
+            found: dict[Key, Stored] = {}
+            number = 0
+            listing = self._sink.list(prefix)
+            try:
+                async for stored in listing:
+                    silence.progress()
+                    number += 1
+                    if number % 1000 == 0:
+                        await asyncio.sleep(0)  # a listing that never waits holds up nothing else
+                    if number > MOST_LISTED:
+                        raise SinkError(f"sink {self.name} lists more than {MOST_LISTED:,} objects; none of them was used")
+                    if not isinstance(stored, Stored):
+                        raise PluginError(f"sink {self.name}: list gave {type(stored).__name__} in place of Stored")
+                    if len(stored.key) <= LONGEST_KEY and stored.key.startswith(prefix):
+                        found[stored.key] = stored
+            finally:
+                if isinstance(listing, AsyncGenerator):  # it may not have been read to its end
+                    await listing.aclose()
+            return sorted(found.values(), key=lambda stored: stored.key)
 
         return await self._in_time(listed)
 

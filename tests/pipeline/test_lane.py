@@ -684,3 +684,37 @@ async def test_a_plugin_that_fails_while_it_is_read_is_named() -> None:
     with pytest.raises(PluginError, match="boom"):
         async with lane(Breaks()).read(KEY, 8) as body:
             [_ async for _ in body.chunks]
+
+
+async def test_a_listing_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("blinkarchive.pipeline.lane.MOST_LISTED", 5000)
+    given = turns = 0
+
+    class Endless(MemorySink):
+        async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
+            nonlocal given
+            while True:
+                given += 1
+                yield Stored(key=Key(f"catalog/{given}.jsonl"), size=1)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    work = asyncio.create_task(others())
+    with pytest.raises(SinkError, match="lists more than 5,000 objects"):
+        await lane(Endless()).list("catalog/")
+    work.cancel()
+    assert given == 5001
+    assert turns >= 5, "others had their turns"
+
+
+async def test_what_cannot_be_ours_is_left_out_of_a_listing() -> None:
+    class Odd(MemorySink):
+        async def list(self, prefix: str = "") -> AsyncIterator[Stored]:
+            for key in ("b", "x" * 2_000_000, "a", "b", "elsewhere/a"):
+                yield Stored(key=Key(f"catalog/{key}" if "/" not in key else key), size=1)
+
+    assert [stored.key for stored in await lane(Odd()).list("catalog/")] == ["catalog/a", "catalog/b"]
