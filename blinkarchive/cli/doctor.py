@@ -31,6 +31,7 @@ from blinkarchive.encryption import Recipients
 from blinkarchive.errors import BlinkArchiveError, ConfigError, LoginNeeded, NothingArchived, OtherAccount, PluginError, SinkError
 from blinkarchive.interfaces import AnySinkType, Sink
 from blinkarchive.model import Alarm, AlarmChange, Content, Key, SinkName, Subject
+from blinkarchive.pipeline import proof
 from blinkarchive.pipeline.first_use import MARKER, what_is_there
 from blinkarchive.pipeline.hands import Hands
 from blinkarchive.pipeline.sending import Silence
@@ -462,7 +463,7 @@ async def _written(config: Config, sink: SinkConfig, kind: AnySinkType, what: st
     if left:
         found = f"stores, but does not delete ({left}): a small object {left} stays there"
         return [Check(what=what, verdict=Verdict.WARN, found=found), *notes]
-    found = "stores, finds and deletes" if marked else "stores, finds and deletes; new, no clip yet"
+    found = "stores, reads and deletes" if marked else "stores, reads and deletes; new, no clip yet"
     return [Check(what=what, verdict=Verdict.OK, found=found), *notes]
 
 
@@ -490,8 +491,8 @@ async def _asked(config: Config, question: Callable[[Index], Awaitable[T]]) -> T
 
 
 async def _probe(sink: Sink) -> str:
-    """Store a small object and take it away again. Gives its key when it could not be taken away. Raises `SinkError`."""
-    text = b"blinkarchive doctor was here; this can be deleted\n"
+    """Store a small object, read it back and delete it. Gives its key when it could not be deleted. Raises `SinkError`."""
+    text = f"blinkarchive doctor was here; this can be deleted\n{secrets.token_hex(16)}\n".encode()
     key = Key(f".blinkarchive-probe-{secrets.token_hex(8)}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "probe"
@@ -500,6 +501,12 @@ async def _probe(sink: Sink) -> str:
     stored = await sink.stat(key)
     if stored is None or stored.size != len(text):
         raise SinkError(f"what was just stored is not there as it was: {stored}")
+    read = b""
+    async with proof.opened(sink, key, len(text) + 1) as chunks:
+        async for chunk in chunks:
+            read += chunk
+    if read != text:
+        raise SinkError("what was just stored came back as other bytes: nothing that it holds can be relied on")
     try:
         await sink.delete(key)
     except SinkError:

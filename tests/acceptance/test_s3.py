@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from blinkarchive.simulator import World
 from tests.acceptance.conftest import House, Houses, films
 from tests.seaweed import ACCESS_KEY_ID, READER_KEY_ID, SECRET_ACCESS_KEY, Seaweed
@@ -74,7 +76,7 @@ async def test_all_that_the_cloud_holds_comes_into_the_bucket_and_a_second_run_p
 
         doctor = await house("-vv", "doctor", "--json")
         [sink] = [check for check in json.loads(doctor.out)["checks"] if check["what"] == "sink offsite"]
-        assert (sink["verdict"], sink["found"]) == ("ok", "stores, finds and deletes")
+        assert (sink["verdict"], sink["found"]) == ("ok", "stores, reads and deletes")
         for ran in (first, second, doctor):
             for canary in (SECRET_ACCESS_KEY, ACCESS_KEY_ID):
                 assert canary not in ran.out + ran.err
@@ -136,3 +138,41 @@ async def test_a_key_that_can_only_read_is_enough_to_verify(house_of: Houses, se
             ended = await house("verify", "--sink", "offsite", "--json", *more)
             assert (ended.code, ended.report["sinks"]["offsite"]["sound"]) == (0, 4), ended.err
         assert (await house("run")).code == 3
+
+
+@pytest.mark.parametrize("drops", [".mp4", ""], ids=["clips", "everything"])
+async def test_a_store_that_repeats_our_checksum_of_bytes_that_it_dropped_holds_nothing(house_of: Houses, drops: str) -> None:
+    async with house_of(world(8)) as house, fake_s3() as fake:
+        fake.drops = drops
+        offsite(house, fake.url, fake.bucket, FAKE_ID, FAKE_SECRET)
+        delete = "[source.cloud]\ndelete_after_archive = true\ndelete_grace = 0\n"
+        house.config.write_text(house.config.read_text().replace("[source.cloud]\n", delete))
+        for _ in range(2):
+            ran = await house("run", "--json")
+            offsite_tally = ran.report["sinks"]["offsite"]
+            assert (ran.code, offsite_tally["stored"], offsite_tally["known"]) == (3, 0, 0), ran.err
+            assert "offsite" in ran.report["sinks_failed"]
+            assert ran.report["deleted"] == 0
+        assert set(house.clips().values()) == films(house.cloud.world), "the healthy sink has them all"
+        assert len(house.account.clips) == 8, "nothing is gone at its source"
+        listed = [json.loads(line) for line in (await house("list", "--json")).out.splitlines()]
+        assert [sorted(copy["sink"] for copy in one["copies"]) for one in listed] == [["nas"]] * 8
+        verified = await house("verify", "--json")
+        assert verified.report["sinks"]["offsite"]["sound"] == 0
+        checks = {check["what"]: check for check in (await house("doctor", "--json")).report["checks"]}
+        assert drops == ".mp4" or checks["sink offsite"]["verdict"] == "fail"
+
+
+async def test_copies_that_a_store_loses_behind_our_checksum_delete_nothing(house_of: Houses) -> None:
+    """It holds the right bytes when they are proven, and zeros when a clip is to be deleted."""
+    async with house_of(world(4)) as house, fake_s3() as fake:
+        offsite(house, fake.url, fake.bucket, FAKE_ID, FAKE_SECRET)
+        assert (await house("run", "--json")).report["sinks"]["offsite"]["stored"] == 4
+        for name, stored in fake.objects.items():
+            if name.endswith(".mp4"):
+                stored.data = bytes(len(stored.data))
+        delete = "[source.cloud]\ndelete_after_archive = true\ndelete_grace = 0\n"
+        house.config.write_text(house.config.read_text().replace("[source.cloud]\n", delete))
+        ran = await house("run", "--json")
+        assert (ran.code, ran.report["deleted"], ran.report["deletions_failed"]) == (3, 0, 4), ran.err
+        assert len(house.account.clips) == 4

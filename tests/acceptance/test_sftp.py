@@ -88,7 +88,7 @@ async def test_a_server_that_is_not_known_gets_nothing_until_it_was_accepted(hou
         assert accepted.code == 0, accepted.err
         assert server.host_key.get_fingerprint() in accepted.out
         doctor = await house("-vv", "doctor")
-        assert "stores, finds and deletes" in doctor.out
+        assert "stores, reads and deletes" in doctor.out
         for secret in (PASSPHRASE, PASSWORD):
             assert secret not in refused.out + refused.err + accepted.out + accepted.err + doctor.out + doctor.err
 
