@@ -57,6 +57,10 @@ WITHIN = 300.0
 _MOST_TRIES = 8
 
 
+_REFUSALS = (400, 406, 426)
+"""How a refresh is answered that is refused for what it is, and not for its token."""
+
+
 class Session:
     """A signed-in account, and requests in its name.
 
@@ -222,6 +226,10 @@ class Session:
                 raise
             except Throttled as error:
                 raise await self.holds.refused(LOGIN, error) from error
+            except SourceError as error:
+                if error.status in _REFUSALS:  # the same request would be refused again
+                    await self.holds.refused(LOGIN, error)
+                raise
             renewed = self._keep(change, current.renewed(grant, now))
         await self.holds.accepted(LOGIN)
         return renewed

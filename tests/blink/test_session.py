@@ -32,6 +32,7 @@ from blinkarchive.errors import (
     TokenRevoked,
     Unauthorized,
     Unreachable,
+    UpdateRequired,
     WrongPassword,
 )
 from blinkarchive.files import Files
@@ -254,6 +255,7 @@ def cloud_ended(cloud: Cloud, then: object) -> Reply:
         (Reply(status=403), Throttled),
         (as_json({"message": "Login limit exceeded."}, 429, Retry_After="60"), Throttled),
         (as_json({"error": "invalid_client"}, 400), SourceError),
+        (as_json({"message": "An app update is required"}, 426), UpdateRequired),
         (Reply(body=b"<html>"), ServerTrouble),
         (Reply(raw=b""), Unreachable),
         (Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"), ServerTrouble),
@@ -274,7 +276,11 @@ async def test_a_failed_refresh_keeps_the_token(
     assert not token_file.with_name("home.json.next").exists()
 
     cloud.routes["POST /oauth/token"] = fine
-    if kind is Throttled:  # then there is a pause first
+    if kind in (Throttled, ClientRefused, UpdateRequired, SourceError):  # then there is a pause first
+        before = cloud.refreshes
+        with pytest.raises(Throttled, match="No tokens are requested before"):
+            await fetch(signed_in)
+        assert cloud.refreshes == before
         clock.advance(HOUR + 61)
     assert await fetch(signed_in) == b"the bytes of a clip"
 
