@@ -94,7 +94,7 @@ class Commands:
         deadline = self._clock.monotonic() + longest
         look = 0
         while True:
-            await self._clock.sleep(min(polls(look), max(POLL, deadline - self._clock.monotonic())))
+            await self._clock.sleep(polls(look))
             look += 1
             status = await retry(lambda: self._session.get(target, wire.command_status, what=what), clock=self._clock)
             if status.complete or status.status_code != 908:

@@ -183,10 +183,11 @@ class LocalStorage:
 
     def _brought(self, request: web.Request, module: SyncModule) -> Manifest:
         id = int(request.match_info["command"])
+        now = self._world.clock.monotonic()
         self._world.timeline.settle()  # what has ended well has brought something
         if found := self._manifests.get(id):
             return found
-        ended = self._world.commands.get(module.network, id).complete(self._world.clock.monotonic())
+        ended = self._world.commands.get(module.network, id).complete(now)
         raise Refusal(409, MANIFEST_FAILED if ended else MANIFEST_NOT_READY)
 
     def _clip(self, request: web.Request, account: Account, module: SyncModule, place: Place) -> tuple[LocalClip | None, Target]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from blinkarchive.blink.commands import LONGEST
 from blinkarchive.blink.names import meant
 from blinkarchive.blink.sizes import Sizes
 from blinkarchive.blink.wire import NO_STORAGE, READABLE
@@ -48,6 +49,7 @@ _BUSY_PAUSES = (3.0, 8.0, 15.0, 25.0)
 _FIRST_POLL = 0.5
 _SOONEST_POLL = 0.1
 _LATEST_POLL = 10.0
+_LONGEST_UPLOAD = 600.0
 _FASTER = 1.15
 _NEXT_POLL = 0.2
 _SLOWEST_POLL = 2.0
@@ -242,13 +244,15 @@ class _Desk:
                 manifest, item = await self._found(facts)
                 began, looks = self._clock.monotonic(), 0
                 expected = self._expected(item)
+                first = min(expected, _LATEST_POLL)
 
                 def pause(look: int) -> float:
                     nonlocal looks
                     looks = look + 1
-                    return expected if look == 0 else min(_SLOWEST_POLL, _NEXT_POLL * 1.2 ** (look - 1))
+                    return first if look == 0 else min(_SLOWEST_POLL, _NEXT_POLL * 1.2 ** (look - 1))
 
-                await self.storage.prepare(manifest, item, polls=pause)
+                longest = min(_LONGEST_UPLOAD, max(LONGEST, 2 * expected))
+                await self.storage.prepare(manifest, item, longest=longest, polls=pause)
             except ClipGone:
                 raise
             except SourceError as error:
@@ -342,10 +346,10 @@ class _Desk:
             self._down = error
 
     def _expected(self, item: LocalClip) -> float:
-        """After how many seconds to look for the first time: a little before the upload should be done."""
+        """How many seconds the upload should take, a little less than that."""
         if self._rate is None or not item.size or item.size < 0:
             return _FIRST_POLL
-        return min(_LATEST_POLL, max(_SOONEST_POLL, item.size / self._rate - _NEXT_POLL / 2))
+        return max(_SOONEST_POLL, item.size / self._rate - _NEXT_POLL / 2)
 
     def _learn(self, item: LocalClip, seconds: float, looks: int) -> None:
         """How fast the module is. What was done at the first look may have been done long before it: then it is faster than

@@ -259,6 +259,17 @@ async def test_a_clip_whose_upload_never_ends_keeps_no_other_from_the_archive(so
     assert {key(ref): await fetched(ref) for ref in others} | {key(stuck): hall.stick.clips[0].film()} == truth(hall)
 
 
+async def test_a_large_clip_of_a_slow_module_is_waited_for(source: SyncModules, world: World) -> None:
+    hall = module(world, "Hall")
+    hall.stick.clear()
+    hall.uplink = 500
+    small = world.account.add_local_clip(hall, created_at=world.clock.now() - timedelta(hours=2), size=20_000)
+    large = world.account.add_local_clip(hall, created_at=world.clock.now() - timedelta(hours=1), size=100_000)
+    found = {ref.clip.recorded_at: ref for ref in await refs(source, hall)}
+    assert await fetched(found[small.created_at]) == small.film()
+    assert await fetched(found[large.created_at]) == large.film(), "after 200 s"
+
+
 async def test_a_run_bears_only_a_few_uploads_that_never_end(source: SyncModules, world: World, cloud: Running) -> None:
     world.faults.add("upload.stall", module="Hall", times=0)
     ends = []
